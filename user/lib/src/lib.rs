@@ -1,0 +1,1 @@
+//! Reads what the Pagelens modules and /proc say about memory.
