@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-//! Placeholder crate documentation.
+//! What the figures mean: commands, formats, decoding and arithmetic.
+//!
+//! Built twice from the same text: by cargo for user space and tests, and by Kbuild for the
+//! kernel modules. Hence `core` alone, no allocation (callers lend the buffers), no input or
+//! output, and no panic on any value that comes from outside.
+//!
+//! Not for: obtaining the figures (the kernel modules and the `pagelens` library do), or records
+//! that cross the kernel's boundary (`abi`).
 #![cfg_attr(not(MODULE), no_std)]
 #![forbid(unsafe_code)]

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the `kernel` crate lacks, as safe types.
+//!
+//! This crate holds mechanism only: how to find processes, pin and walk address spaces, read
+//! frames, serve files, take parameters. What the figures mean stands in `model`, and what a
+//! module promises its users stands in the module.
+//!
+//! # Rules of the house
+//!
+//! - All `unsafe` of the project lives here, each block with the invariant that makes it sound.
+//! - A held lock or reference is a value; dropping it releases it.
+//! - `sys` declares what the kernel exports but `bindings` does not name; `shim.c` wraps what is
+//!   an inline function or a macro in C. Neither holds policy.
+//! - No globals: every module links a copy of its own.
+
+pub mod param;
+pub mod sched;
+mod sys;
