@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Everything that can be judged without booting.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use walkdir::WalkDir;
+
+use crate::lab::Lab;
+use crate::modules::{self, Mode};
+use crate::root::As;
+use crate::run;
+
+/// The kernel whose toolchain judges the kernel code: the oldest compiler that we support.
+const KERNEL: &str = "stock";
+
+/// Runs all lints; the first that finds something stops.
+pub fn run(lab: &Lab) -> Result<()> {
+    let cargo = |what: &str, args: &[&str]| {
+        lab.ui.step(what, |step| {
+            step.clear_log();
+            let mut command =
+                Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            command
+                .current_dir(&lab.repo)
+                .env("RUSTDOCFLAGS", "-Dwarnings")
+                .args(args);
+            run::run(step, &mut command)
+        })
+    };
+    cargo("Checking the format", &["fmt", "--all", "--check"])?;
+    format_of_kernel_code(lab)?;
+    links(&lab.repo)?;
+    unsafe_stays_in_kx(&lab.repo)?;
+    cargo(
+        "Clippy",
+        &[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-Dwarnings",
+        ],
+    )?;
+    cargo(
+        "Rustdoc",
+        &[
+            "doc",
+            "--quiet",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+    )?;
+    let kernel = lab.kernel(KERNEL)?;
+    modules::compile(lab, &kernel, Mode::Clippy)?;
+    checkpatch(lab)
+}
+
+/// All files with this extension below the checkout's folders, in order.
+fn files(repo: &Path, folders: &[&str], extensions: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in folders {
+        let hidden = |entry: &walkdir::DirEntry| {
+            let name = entry.file_name().to_string_lossy();
+            entry.depth() > 0 && (name.starts_with('.') || name == "target")
+        };
+        for entry in WalkDir::new(repo.join(folder))
+            .sort_by_file_name()
+            .into_iter()
+            .filter_entry(|e| !hidden(e))
+        {
+            let path = entry?.into_path();
+            if path
+                .extension()
+                .is_some_and(|e| extensions.iter().any(|wanted| e == *wanted))
+            {
+                found.push(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn format_of_kernel_code(lab: &Lab) -> Result<()> {
+    let sources = files(&lab.repo, &["kernel", "tests/modules"], &["rs"])?;
+    lab.ui
+        .step("Checking the format of the kernel code", |step| {
+            step.clear_log();
+            let mut command = Command::new("rustfmt");
+            command
+                .args(["--check", "--edition", "2021"])
+                .args(&sources);
+            run::run(step, &mut command)
+        })
+}
+
+/// The C shim is held to the kernel's own style.
+fn checkpatch(lab: &Lab) -> Result<()> {
+    let sources = files(&lab.repo, &["kernel", "tests/modules"], &["c", "h"])?;
+    if sources.is_empty() {
+        return Ok(());
+    }
+    let kernel = lab.kernel(KERNEL)?;
+    lab.ui.step("Checking the C shim's style", |step| {
+        step.clear_log();
+        let (source, repo) = (kernel.source(), lab.repo.as_path());
+        let binds = [(source.as_path(), "/source"), (repo, "/stage")];
+        let mut command = kernel.root.command(lab, As::User, &binds)?;
+        command.args([
+            "perl",
+            "/source/scripts/checkpatch.pl",
+            "--no-tree",
+            "--terse",
+            "--strict",
+        ]);
+        command.args(["--ignore", "FILE_PATH_CHANGES,COMMIT_MESSAGE", "-f"]);
+        for file in &sources {
+            command.arg(Path::new("/stage").join(file.strip_prefix(repo)?));
+        }
+        run::run(step, &mut command)
+    })
+}
+
+/// `unsafe` has one home; module roots must say so themselves.
+fn unsafe_stays_in_kx(repo: &Path) -> Result<()> {
+    for file in files(repo, &["kernel"], &["rs"])? {
+        let is_root = file
+            .file_stem()
+            .is_some_and(|stem| stem.to_string_lossy().ends_with("_main"));
+        if is_root {
+            let text = fs::read_to_string(&file)?;
+            ensure!(
+                text.contains("#![deny(unsafe_code)]"),
+                "{}: a module root must deny(unsafe_code)",
+                file.display()
+            );
+        }
+    }
+    for file in files(repo, &["pure"], &["rs"])?
+        .iter()
+        .filter(|file| file.ends_with("src/lib.rs"))
+    {
+        let text = fs::read_to_string(file)?;
+        ensure!(
+            text.contains("#![forbid(unsafe_code)]"),
+            "{}: a pure crate must forbid(unsafe_code)",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+/// Every relative link of the documentation leads to a file, and every fragment to a heading.
+fn links(repo: &Path) -> Result<()> {
+    let mut broken = Vec::new();
+    for file in files(repo, &[""], &["md"])? {
+        let text = fs::read_to_string(&file)?;
+        for link in relative_links(&text) {
+            if let Err(why) = check_link(&file, &link) {
+                broken.push(format!("{}: {link}: {why}", file.display()));
+            }
+        }
+    }
+    if !broken.is_empty() {
+        bail!("links that lead nowhere:\n{}", broken.join("\n"));
+    }
+    Ok(())
+}
+
+/// The targets of `[text](target)` outside code, without those on the web.
+fn relative_links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut in_code = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        if in_code {
+            continue;
+        }
+        for part in line.split("](").skip(1) {
+            let target = part.split(')').next().unwrap_or_default();
+            if !target.contains("://") && !target.is_empty() {
+                found.push(target.to_owned());
+            }
+        }
+    }
+    found
+}
+
+fn check_link(file: &Path, link: &str) -> Result<()> {
+    let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+    let target = if path.is_empty() {
+        file.to_owned()
+    } else {
+        file.parent().context("no parent")?.join(path)
+    };
+    ensure!(target.exists(), "no such file");
+    if !fragment.is_empty() && target.extension().is_some_and(|e| e == "md") {
+        let text = fs::read_to_string(&target)?;
+        let known = text
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .any(|line| anchor(line) == fragment);
+        ensure!(known, "no such heading");
+    }
+    Ok(())
+}
+
+/// A heading's fragment, as the usual renderers make it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-' || *c == '_')
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_found_outside_code_only() {
+        let text =
+            "see [a](a.md) and [b](b.md#part)\n```\n[c](c.md)\n```\n[web](https://x.example)\n";
+        assert_eq!(relative_links(text), ["a.md", "b.md#part"]);
+    }
+
+    #[test]
+    fn a_heading_becomes_its_fragment() {
+        assert_eq!(
+            anchor("## What `valid` means, and why"),
+            "what-valid-means-and-why"
+        );
+    }
+
+    #[test]
+    fn a_link_to_nowhere_is_refused() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        assert!(check_link(&here, "nowhere.md").is_err());
+        assert!(check_link(&here, "src/lint.rs").is_ok());
+    }
+}
