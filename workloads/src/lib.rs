@@ -5,10 +5,12 @@
 //! guest. Each prints `ready` once its memory is as asked, and ends with its caller.
 //! This library is for whoever runs them there: the tests, the benches, the tour.
 
-mod guest;
 pub mod map;
+mod module;
 pub mod process;
 mod running;
+mod setting;
 
-pub use guest::{Module, SysSetting};
+pub use module::{KernelLog, Module};
 pub use running::Workload;
+pub use setting::SysSetting;

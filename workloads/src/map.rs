@@ -36,7 +36,11 @@ impl Map {
     /// If the kernel has no room for it.
     pub fn anonymous(pages: usize, is_shared: bool) -> Result<Self> {
         let length = pages * PAGE;
-        let flags = if is_shared { MapFlags::SHARED } else { MapFlags::PRIVATE };
+        let flags = if is_shared {
+            MapFlags::SHARED
+        } else {
+            MapFlags::PRIVATE
+        };
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: Without MAP_FIXED the kernel picks a free range: no memory that anyone
         // refers to is replaced.
@@ -67,7 +71,14 @@ impl Map {
         let length = (file.metadata()?.len() as usize).next_multiple_of(PAGE);
         // SAFETY: As in `anonymous`.
         let start = unsafe {
-            mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0)?
+            mmap(
+                ptr::null_mut(),
+                length,
+                ProtFlags::READ,
+                MapFlags::PRIVATE,
+                file,
+                0,
+            )?
         };
         Self::new(start.cast(), length)
     }
@@ -75,7 +86,10 @@ impl Map {
     fn new(start: *mut u8, length: usize) -> Result<Self> {
         let start = NonNull::new(start);
         ensure!(start.is_some(), "the kernel mapped address 0");
-        Ok(Self { start: start.unwrap_or(NonNull::dangling()), length })
+        Ok(Self {
+            start: start.unwrap_or(NonNull::dangling()),
+            length,
+        })
     }
 
     /// Its pages.

@@ -29,9 +29,16 @@ impl Workload {
             .with_context(|| format!("starting {program}"))?;
         let input = child.stdin.take().context("the child has no stdin")?;
         let output = BufReader::new(child.stdout.take().context("the child has no stdout")?);
-        let mut workload = Self { child, input, output };
+        let mut workload = Self {
+            child,
+            input,
+            output,
+        };
         let line = workload.line()?;
-        ensure!(line == "ready", "{program} said `{line}` instead of `ready`");
+        ensure!(
+            line == "ready",
+            "{program} said `{line}` instead of `ready`"
+        );
         Ok(workload)
     }
 
@@ -61,7 +68,10 @@ impl Workload {
     pub fn stop(&self) -> Result<()> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::STOP)?;
-        waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT)?;
+        waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT,
+        )?;
         Ok(())
     }
 

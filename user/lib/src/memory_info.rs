@@ -31,7 +31,10 @@ impl MemoryInfo {
             .read(true)
             .write(true)
             .open(Self::PATH)
-            .map_err(|source| Error::Open { path: Self::PATH.into(), source })?;
+            .map_err(|source| Error::Open {
+                path: Self::PATH.into(),
+                source,
+            })?;
         Ok(Self { file })
     }
 
@@ -112,7 +115,10 @@ impl MemoryInfo {
                 Ok(count) => answer.extend_from_slice(&chunk[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
-                    return Err(Error::Read { path: Self::PATH.into(), source });
+                    return Err(Error::Read {
+                        path: Self::PATH.into(),
+                        source,
+                    });
                 }
             }
         }
@@ -129,7 +135,10 @@ fn error_message(answer: &[u8]) -> Option<&str> {
 }
 
 fn not_understood(answer: &[u8], why: &'static str) -> Error {
-    Error::Answer { line: String::from_utf8_lossy(answer).into_owned(), why }
+    Error::Answer {
+        line: String::from_utf8_lossy(answer).into_owned(),
+        why,
+    }
 }
 
 #[cfg(test)]
@@ -138,7 +147,10 @@ mod tests {
 
     #[test]
     fn an_error_is_told_from_a_program_with_an_odd_name() {
-        assert_eq!(error_message(b"[ERROR]: No such process\n"), Some("No such process"));
+        assert_eq!(
+            error_message(b"[ERROR]: No such process\n"),
+            Some("No such process")
+        );
         assert_eq!(error_message(b"[SUCCESS]\n"), None);
         assert_eq!(
             error_message(

@@ -120,7 +120,9 @@ fn pids(list: &str) -> Result<Vec<u32>, &'static str> {
     if list.is_empty() {
         return Ok(Vec::new());
     }
-    let list = list.strip_prefix(' ').ok_or("a space before the pids is missing")?;
+    let list = list
+        .strip_prefix(' ')
+        .ok_or("a space before the pids is missing")?;
     list.split("; ").map(number).collect()
 }
 
@@ -157,7 +159,13 @@ mod tests {
             (program.total, program.valid, program.invalid),
             (7845, 75, 7770)
         );
-        assert_eq!(program.duplicates, Duplicates { pages: 4, groups: 2 });
+        assert_eq!(
+            program.duplicates,
+            Duplicates {
+                pages: 4,
+                groups: 2
+            }
+        );
         assert_eq!(program.duplicates.savable(), 2);
         assert_eq!(program.pids, [861, 867, 892]);
     }
@@ -183,7 +191,10 @@ mod tests {
         let two = [SSHD, SSHD, b""].join(&b'\n');
         assert_eq!(Program::parse_all(&two).unwrap().len(), 2);
         assert!(Program::parse_all(b"").unwrap().is_empty());
-        assert!(Program::parse_all(SSHD).is_err(), "the end of the line is missing");
+        assert!(
+            Program::parse_all(SSHD).is_err(),
+            "the end of the line is missing"
+        );
     }
 
     fn escape(name: &[u8]) -> Vec<u8> {

@@ -132,7 +132,10 @@ impl Holder {
     }
 
     fn advise_all(&mut self, advice: Advice) -> Result<()> {
-        self.read_only.iter_mut().chain(&mut self.writable).try_for_each(|map| map.advise(advice))
+        self.read_only
+            .iter_mut()
+            .chain(&mut self.writable)
+            .try_for_each(|map| map.advise(advice))
     }
 
     fn write(&mut self) -> Result<u64> {
@@ -150,14 +153,23 @@ impl Holder {
     }
 
     fn drop_all(&mut self) -> Result<()> {
-        let Self { read_only, writable, shared, .. } = self;
-        let all = read_only.drain(..).chain(writable.drain(..)).chain(shared.drain(..));
+        let Self {
+            read_only,
+            writable,
+            shared,
+            ..
+        } = self;
+        let all = read_only
+            .drain(..)
+            .chain(writable.drain(..))
+            .chain(shared.drain(..));
         all.into_iter().try_for_each(Map::unmap)
     }
 }
 
 fn number(text: &str) -> Result<usize> {
-    text.parse().with_context(|| format!("`{text}` is not a number"))
+    text.parse()
+        .with_context(|| format!("`{text}` is not a number"))
 }
 
 fn byte_and_number(text: &str) -> Result<(u8, usize)> {
@@ -185,7 +197,12 @@ fn huge(text: &str) -> Result<Map> {
 fn minor_faults() -> Result<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
-    fields.split(' ').nth(7).context("stat is short")?.parse().context("minflt")
+    fields
+        .split(' ')
+        .nth(7)
+        .context("stat is short")?
+        .parse()
+        .context("minflt")
 }
 
 /// Ends the first thread; one that waits for the input's end takes its place.

@@ -33,7 +33,11 @@ fn main() -> Result<()> {
         "collapse" => collapse,
         _ => bail!("unknown kind `{kind}`"),
     };
-    let mut map = if kind == "collapse" { Map::huge(1)? } else { Map::anonymous(PAGES, false)? };
+    let mut map = if kind == "collapse" {
+        Map::huge(1)?
+    } else {
+        Map::anonymous(PAGES, false)?
+    };
     map.write_pages(|_, page| page.fill(0xFF));
     println!("ready");
     std::io::stdout().flush()?;
@@ -54,7 +58,9 @@ fn exec(_: &mut Map) -> Result<()> {
 fn exit(map: &mut Map) -> Result<()> {
     let mut children = Vec::new();
     for _ in 0..8 {
-        children.push(process::fork(|| map.write_pages(|_, page| page.fill(0x11)))?);
+        children.push(process::fork(|| {
+            map.write_pages(|_, page| page.fill(0x11))
+        })?);
     }
     children.into_iter().try_for_each(process::wait)
 }

@@ -13,12 +13,17 @@ use workloads::map::Map;
 
 fn main() -> Result<()> {
     let mut numbers = std::env::args().skip(1).map(|argument| {
-        argument.parse::<usize>().with_context(|| format!("`{argument}` is not a number"))
+        argument
+            .parse::<usize>()
+            .with_context(|| format!("`{argument}` is not a number"))
     });
     let pages = numbers.next().transpose()?.unwrap_or(10_000);
     let groups = numbers.next().transpose()?.unwrap_or(1);
     ensure!(numbers.next().is_none(), "usage: tester [PAGES [GROUPS]]");
-    ensure!(pages > 0 && groups <= 256, "at least one page, at most 256 groups");
+    ensure!(
+        pages > 0 && groups <= 256,
+        "at least one page, at most 256 groups"
+    );
 
     for fill in (0..=0xFF).rev().take(groups) {
         read_only_pages(pages, fill)?;

@@ -24,7 +24,7 @@ use procfs::process::Process;
 
 use crate::error::{Error, Result};
 use crate::program::{Duplicates, Program};
-use duplicates::Frames;
+use duplicates::{Compared, Frames};
 pub use pages::Permission;
 
 /// What `/proc` says about one program.
@@ -35,6 +35,10 @@ pub struct Survey {
     pub program: Program,
     /// The duplicates if every page that may be mapped either way is mapped read-only.
     pub most: Duplicates,
+    /// Frames that were not compared at all, as `/proc/PID/mem` refuses their bytes: those
+    /// in mappings without the right to read (see `proc_mem.force_override` in the
+    /// kernel's list of parameters).
+    pub unread: u64,
 }
 
 /// Surveys the programs whose `(pid, name)` is wanted, by lowest pid.
@@ -86,9 +90,17 @@ fn survey_program(name: Vec<u8>, pids: &[u32]) -> Result<Option<Survey>> {
         return Ok(None);
     }
     program.invalid = program.total.saturating_sub(program.valid);
-    let (least, most) = frames.duplicates()?;
+    let Compared {
+        least,
+        most,
+        unread,
+    } = frames.compare()?;
     program.duplicates = least;
-    Ok(Some(Survey { program, most }))
+    Ok(Some(Survey {
+        program,
+        most,
+        unread,
+    }))
 }
 
 /// The process's total and present pages; its pages that may be read-only go to `frames`.
@@ -108,8 +120,11 @@ fn survey_process(pid: u32, frames: &mut Frames) -> Result<(u64, u64)> {
 
 /// The process's name as raw bytes; of a kernel worker, the longer name that /proc shows.
 fn comm(pid: u32) -> Result<Vec<u8>> {
-    let mut name = fs::read(format!("/proc/{pid}/comm"))
-        .map_err(|source| Error::Process { pid, file: "comm", source })?;
+    let mut name = fs::read(format!("/proc/{pid}/comm")).map_err(|source| Error::Process {
+        pid,
+        file: "comm",
+        source,
+    })?;
     if name.last() == Some(&b'\n') {
         name.pop();
     }

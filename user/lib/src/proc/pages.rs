@@ -59,11 +59,19 @@ pub(super) fn for_each_present(
             let frame_flags = frame_flags(&kpageflags, frame)?;
             if counts_in_rss(entry, frame_flags) {
                 let permission = permission(map.perms, entry, frame_flags);
-                each(PresentPage { address, frame, permission });
+                each(PresentPage {
+                    address,
+                    frame,
+                    permission,
+                });
             }
             Ok(())
         })
-        .map_err(|source| Error::Process { pid, file: "pagemap", source })?;
+        .map_err(|source| Error::Process {
+            pid,
+            file: "pagemap",
+            source,
+        })?;
     }
     Ok(())
 }
@@ -109,16 +117,13 @@ fn frame_flags(kpageflags: &File, frame: u64) -> io::Result<PhysicalPageFlags> {
 /// frame number, not hugetlb (counted apart by the kernel).
 fn counts_in_rss(entry: MemoryPageFlags, frame: PhysicalPageFlags) -> bool {
     let is_anon = frame.intersects(PhysicalPageFlags::ANON | PhysicalPageFlags::KSM);
-    let excluded = PhysicalPageFlags::ZERO_PAGE | PhysicalPageFlags::HUGE | PhysicalPageFlags::NOPAGE;
+    let excluded =
+        PhysicalPageFlags::ZERO_PAGE | PhysicalPageFlags::HUGE | PhysicalPageFlags::NOPAGE;
     // The kernel sets FILE only if the entry has a frame that it accounts for.
     (is_anon || entry.contains(MemoryPageFlags::FILE)) && !frame.intersects(excluded)
 }
 
-fn permission(
-    map: MMPermissions,
-    entry: MemoryPageFlags,
-    frame: PhysicalPageFlags,
-) -> Permission {
+fn permission(map: MMPermissions, entry: MemoryPageFlags, frame: PhysicalPageFlags) -> Permission {
     let is_file = entry.contains(MemoryPageFlags::FILE);
     if !map.contains(MMPermissions::WRITE) {
         return Permission::ReadOnly;
@@ -156,7 +161,10 @@ mod tests {
         let anon = PhysicalPageFlags::ANON;
         let file = ONCE | MemoryPageFlags::FILE;
         let shared_since_fork = MemoryPageFlags::PRESENT;
-        assert_eq!(permission(writable, shared_since_fork, anon), Permission::ReadOnly);
+        assert_eq!(
+            permission(writable, shared_since_fork, anon),
+            Permission::ReadOnly
+        );
         assert_eq!(
             permission(writable, file, PhysicalPageFlags::empty()),
             Permission::ReadOnly
@@ -176,16 +184,28 @@ mod tests {
             permission(shared, entry, PhysicalPageFlags::SWAPBACKED),
             Permission::Writable
         );
-        assert_eq!(permission(shared, entry, PhysicalPageFlags::empty()), Permission::Unknown);
+        assert_eq!(
+            permission(shared, entry, PhysicalPageFlags::empty()),
+            Permission::Unknown
+        );
     }
 
     #[test]
     fn zero_page_hugetlb_and_device_memory_are_not_resident() {
         let zero = PhysicalPageFlags::ZERO_PAGE;
         assert!(!counts_in_rss(MemoryPageFlags::PRESENT, zero));
-        assert!(!counts_in_rss(MemoryPageFlags::PRESENT, PhysicalPageFlags::empty()));
-        assert!(!counts_in_rss(ONCE, PhysicalPageFlags::ANON | PhysicalPageFlags::HUGE));
+        assert!(!counts_in_rss(
+            MemoryPageFlags::PRESENT,
+            PhysicalPageFlags::empty()
+        ));
+        assert!(!counts_in_rss(
+            ONCE,
+            PhysicalPageFlags::ANON | PhysicalPageFlags::HUGE
+        ));
         assert!(counts_in_rss(ONCE, PhysicalPageFlags::ANON));
-        assert!(counts_in_rss(ONCE | MemoryPageFlags::FILE, PhysicalPageFlags::empty()));
+        assert!(counts_in_rss(
+            ONCE | MemoryPageFlags::FILE,
+            PhysicalPageFlags::empty()
+        ));
     }
 }

@@ -3,66 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{ensure, Context, Result};
-
-/// A loaded kernel module. Dropping it unloads it.
-#[derive(Debug)]
-pub struct Module {
-    name: String,
-}
-
-impl Module {
-    /// Loads a module with parameters such as `errno=0`. An older instance is unloaded first.
-    ///
-    /// # Errors
-    /// If this is not a guest of the lab, or modprobe fails.
-    pub fn load(name: &str, parameters: &[&str]) -> Result<Self> {
-        ensure!(
-            Path::new("/modules").is_dir(),
-            "this loads kernel modules: run it in the lab's guest (no /modules here)"
-        );
-        if is_loaded(name) {
-            modprobe(&["-r", name])?;
-        }
-        modprobe(&[&[name], parameters].concat())?;
-        Ok(Self { name: name.to_owned() })
-    }
-
-    /// Unloads it and reports what `Drop` would only print.
-    ///
-    /// # Errors
-    /// If the kernel refuses, for example because a file of the module is open.
-    pub fn unload(self) -> Result<()> {
-        let name = self.name.clone();
-        std::mem::forget(self);
-        modprobe(&["-r", &name])
-    }
-}
-
-impl Drop for Module {
-    fn drop(&mut self) {
-        if let Err(error) = modprobe(&["-r", &self.name]) {
-            eprintln!("{error:#}");
-        }
-    }
-}
-
-fn is_loaded(name: &str) -> bool {
-    Path::new("/sys/module").join(name).is_dir()
-}
-
-fn modprobe(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("modprobe").args(arguments).output().context("running modprobe")?;
-    ensure!(
-        output.status.success(),
-        "modprobe {}: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(())
-}
+use anyhow::{Context, Result};
 
 /// A file of sysfs, debugfs or /proc/sys that gets its old value back when dropped.
 #[derive(Debug)]
@@ -80,7 +22,10 @@ impl SysSetting {
         let path = path.into();
         let shown = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         write(&path, value)?;
-        Ok(Self { path, old: chosen(&shown).to_owned() })
+        Ok(Self {
+            path,
+            old: chosen(&shown).to_owned(),
+        })
     }
 
     /// Sets whether anonymous memory gets transparent huge pages: `always`, `never`, …
