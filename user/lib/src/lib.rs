@@ -1,1 +1,25 @@
-//! Reads what the Pagelens modules and /proc say about memory.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reads what the Pagelens modules and `/proc` say about memory, as typed answers.
+//!
+//! Two sources give the same records. [`MemoryInfo`] talks to the kernel module
+//! `memory_info`; [`proc`] computes the figures from `/proc` alone, slowly, and says
+//! where `/proc` cannot know (see [`proc::Survey`]). [`Source`] picks one of them.
+//!
+//! Figures are in the units of the interface they come from; for `memory_info` that is
+//! pages of 4 KiB. This crate never changes the processes it looks at.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod memory_info;
+pub mod proc;
+mod program;
+mod source;
+
+pub use error::{Error, Reason, Result};
+pub use memory_info::MemoryInfo;
+pub use program::{Duplicates, Program};
+pub use source::Source;
+
+/// Bytes in a page, the unit in which page tables map memory on x86-64.
+pub const PAGE_SIZE: usize = 4096;

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `memory_info`: the document, the meaning of the figures, the interface, and the weather.
+
+mod document;
+mod faults;
+mod interface;
+mod ksm;
+mod meaning;
+mod namespaces;
+mod oracle;
+mod readers;
+mod storms;
+
+use anyhow::{Context, Result};
+use pagelens::{Duplicates, MemoryInfo, Program};
+use workloads::{Module, Workload};
+
+/// The loaded module and its open file. The file is closed first.
+struct Loaded {
+    info: MemoryInfo,
+    _module: Module,
+}
+
+impl Loaded {
+    fn new() -> Result<Self> {
+        let module = Module::load("memory_info", &[])?;
+        Ok(Self {
+            info: MemoryInfo::open()?,
+            _module: module,
+        })
+    }
+
+    /// A fresh snapshot's line for `name`.
+    fn now(&mut self, name: &str) -> Result<Program> {
+        self.info.reset()?;
+        Ok(self.info.program(name.as_bytes())?)
+    }
+}
+
+fn pages_in_groups(pages: u64, groups: u64) -> Duplicates {
+    Duplicates { pages, groups }
+}
+
+/// A `holder` that runs under another name.
+fn holder(name: &str, steps: &[&str]) -> Result<Workload> {
+    Workload::start("holder", &[&["--name", name], steps].concat())
+}
+
+/// The sums of `total` and RSS that `/proc/PID/statm` has for these processes.
+fn statm(pids: impl IntoIterator<Item = u32>) -> Result<(u64, u64)> {
+    let mut sum = (0, 0);
+    for pid in pids {
+        let process = procfs::process::Process::new(i32::try_from(pid)?)?;
+        let statm = process.statm().with_context(|| format!("statm of {pid}"))?;
+        sum = (sum.0 + statm.size, sum.1 + statm.resident);
+    }
+    Ok(sum)
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Real processes, stopped: the module against what `/proc` says.
+
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{ensure, Result};
+use pagelens::proc::survey;
+use rustix::process::{kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions};
+
+use super::{holder, pages_in_groups, statm, Loaded};
+use crate::support::{state, wait_until};
+
+/// Programs that do not fork, so that `/proc` tells all (see `pagelens::proc`): they wait
+/// for input or for time. Several are there more than once.
+const PROGRAMS: &[&[&str]] = &[
+    &["sleep", "1000"],
+    &["sleep", "2000"],
+    &["sleep", "3000"],
+    &["cat"],
+    &["cat"],
+    &["sort"],
+    &["uniq"],
+    &["awk", "{ print }"],
+    &["sed", "p"],
+    &["grep", "x"],
+    &["tail", "-f", "/dev/null"],
+    &["bc"],
+    &["sh"],
+    &["sh"],
+    &["wc"],
+    &["md5sum"],
+    &["tester", "500", "3"],
+    &["tester", "200", "4"],
+];
+
+/// A stopped process that is killed when dropped.
+struct Stopped(Child);
+
+impl Stopped {
+    /// Starts a program, lets it come to rest and stops it.
+    fn start(command: &[&str]) -> Result<Self> {
+        let child = Command::new(command[0])
+            .args(&command[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let stopped = Self(child);
+        let pid = stopped.0.id();
+        // At rest twice in a row: not merely waiting for its own pages.
+        let mut rests = 0;
+        wait_until("the program rests", || {
+            let is_execed =
+                std::fs::read_to_string(format!("/proc/{pid}/comm"))?.trim() == command[0];
+            rests = if is_execed && state(pid)? == 'S' {
+                rests + 1
+            } else {
+                0
+            };
+            Ok(rests > 5)
+        })?;
+        let pid = Pid::from_child(&stopped.0);
+        kill_process(pid, Signal::STOP)?;
+        waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT,
+        )?;
+        Ok(stopped)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_dozen_stopped_programs_have_the_figures_that_proc_gives() -> Result<()> {
+    let stopped = PROGRAMS
+        .iter()
+        .map(|command| Stopped::start(command))
+        .collect::<Result<Vec<_>>>()?;
+    let pids: Vec<u32> = stopped.iter().map(|process| process.0.id()).collect();
+    let mut loaded = Loaded::new()?;
+    loaded.info.reset()?;
+    let surveys = survey(|pid, _| pids.contains(&pid))?;
+    ensure!(surveys.len() >= 12, "only {} names", surveys.len());
+    let mut with_duplicates = 0;
+    for survey in &surveys {
+        let module = loaded.info.program(&survey.program.name)?;
+        if module.pids != survey.program.pids {
+            // The guest's own shells bear the name too.
+            ensure!(
+                module.name == b"sh",
+                "pids of {}",
+                String::from_utf8_lossy(&module.name)
+            );
+            continue;
+        }
+        assert_eq!(survey.unread, 0);
+        assert_eq!(module, survey.program);
+        with_duplicates += u32::from(module.duplicates.pages > 0);
+    }
+    assert!(
+        with_duplicates > 0,
+        "no program with duplicates: nothing was compared"
+    );
+    Ok(())
+}
+
+#[test]
+fn the_oracle_itself_agrees_with_statm_and_knows_its_read_only_pages() -> Result<()> {
+    let steps = [
+        "fill:aa:10",
+        "rw:bb:20",
+        "zero:30",
+        "shm:cc:40",
+        "huge:dd:1",
+        "none:ee:5",
+    ];
+    let holder = holder("oracle", &steps)?;
+    holder.stop()?;
+    let surveys = survey(|pid, _| pid == holder.pid())?;
+    ensure!(surveys.len() == 1);
+    let program = &surveys[0].program;
+    assert_eq!((program.total, program.valid), statm([holder.pid()])?);
+    // It may not read the five without permission; the kernel's default differs.
+    let unread = surveys[0].unread;
+    assert!(unread == 0 || unread == 5, "{unread}");
+    let none = if unread == 0 {
+        pages_in_groups(5, 1)
+    } else {
+        pages_in_groups(0, 0)
+    };
+    let expected = pages_in_groups(10 + 512 + none.pages, 2 + none.groups);
+    assert_eq!(program.duplicates, expected);
+    Ok(())
+}
+
+#[test]
+fn stopped_programs_that_forked_are_within_what_proc_can_tell() -> Result<()> {
+    let mut parent = holder("forked", &["fill:aa:10", "rw:bb:20", "unique:30"])?;
+    let child: u32 = parent.ask("fork")?.parse()?;
+    parent.ask("write")?;
+    parent.stop()?;
+    let mut loaded = Loaded::new()?;
+    let module = loaded.now("forked")?;
+    let surveys = survey(|_, name| name == b"forked")?;
+    ensure!(surveys.len() == 1);
+    let survey = &surveys[0];
+    assert_eq!(module.pids, [parent.pid(), child]);
+    assert_eq!(
+        (module.total, module.valid),
+        (survey.program.total, survey.program.valid)
+    );
+    let least = survey.program.duplicates;
+    for (least, figure, most) in [
+        (least.pages, module.duplicates.pages, survey.most.pages),
+        (least.groups, module.duplicates.groups, survey.most.groups),
+    ] {
+        assert!(
+            least <= figure && figure <= most,
+            "{least} <= {figure} <= {most}"
+        );
+    }
+    // The parent wrote its twenty: they are copies, writable; the child's own stay.
+    assert!(
+        module.duplicates.pages >= 10 + 20,
+        "{:?}",
+        module.duplicates
+    );
+    Ok(())
+}

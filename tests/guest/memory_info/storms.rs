@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Snapshots while everything changes.
+
+use anyhow::{ensure, Result};
+use pagelens::MemoryInfo;
+use workloads::{Module, Workload};
+
+use super::{pages_in_groups, Loaded};
+
+/// One of each kind of change, without rest.
+fn storm() -> Result<Vec<Workload>> {
+    ["fork", "exec", "exit", "mprotect", "munmap", "collapse"]
+        .iter()
+        .map(|kind| Workload::start("storm", &[kind]))
+        .collect()
+}
+
+#[test]
+fn two_hundred_resets_in_a_storm_stay_right_about_who_stands_still() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    let _still = Workload::start("tester", &["300", "2"])?;
+    let _storm = storm()?;
+    for round in 0..200 {
+        loaded.info.reset()?;
+        let programs = loaded.info.programs()?;
+        let storm = programs.iter().find(|program| program.name == b"storm");
+        ensure!(storm.is_some(), "round {round} has no storm");
+        for program in &programs {
+            let duplicates = program.duplicates;
+            ensure!(
+                duplicates.groups * 2 <= duplicates.pages,
+                "round {round}: {program:?}"
+            );
+        }
+        let tester = loaded.info.program(b"tester")?;
+        assert_eq!(tester.duplicates, pages_in_groups(600, 2), "round {round}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_module_loads_and_unloads_a_hundred_times_in_a_storm() -> Result<()> {
+    let _storm = storm()?;
+    for _ in 0..100 {
+        let module = Module::load("memory_info", &[])?;
+        let programs = MemoryInfo::open()?.programs()?;
+        ensure!(programs.iter().any(|program| program.name == b"storm"));
+        module.unload()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_module_unloads_while_its_file_is_in_use() -> Result<()> {
+    for _ in 0..20 {
+        let module = Module::load("memory_info", &[])?;
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                        // Fails once the file is gone: that is what is tried here.
+                        let _ = MemoryInfo::open().and_then(|mut info| info.reset());
+                    }
+                });
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let unloaded = module.unload();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            unloaded
+        })?;
+    }
+    Ok(())
+}

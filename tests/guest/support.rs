@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What several tests need and `workloads` does not have.
+
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result};
+
+/// Runs a shell command to its end.
+pub fn shell(command: &str) -> Result<Output> {
+    Command::new("sh")
+        .args(["-c", command])
+        .output()
+        .with_context(|| command.to_owned())
+}
+
+/// What a shell command prints.
+pub fn shell_output(command: &str) -> Result<String> {
+    Ok(String::from_utf8_lossy(&shell(command)?.stdout).into_owned())
+}
+
+/// Calls `done` every few milliseconds until it says yes; fails after half a minute.
+pub fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    for _ in 0..3000 {
+        if done()? {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    anyhow::bail!("waited in vain: {what}")
+}
+
+/// The state letter of a process, as in `/proc/PID/stat`.
+pub fn state(pid: u32) -> Result<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
+    fields.chars().next().context("no state in stat")
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What can go wrong, in one line that says what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+/// This crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a question got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The module's file could not be opened.
+    #[error("cannot open {path}: {source} (is the module loaded, and are you root?)")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The module's file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The module refused a command.
+    #[error("the module refused `{command}`: {reason}")]
+    Refused {
+        /// The command as it was written.
+        command: String,
+        /// The module's reason.
+        reason: Reason,
+    },
+    /// An answer that does not have the documented form.
+    #[error("the module's answer {line:?} is not understood: {why}")]
+    Answer {
+        /// The offending line.
+        line: String,
+        /// What was expected.
+        why: &'static str,
+    },
+    /// A file under /proc could not be read or understood.
+    #[error("cannot read /proc: {0}")]
+    Proc(#[from] procfs::ProcError),
+    /// A file of one process could not be read; it may have ended.
+    #[error("cannot read {file} of process {pid}: {source}")]
+    Process {
+        /// The process.
+        pid: u32,
+        /// The file in its directory under /proc.
+        file: &'static str,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+}
+
+/// Why `memory_info` refused a command: the rows of its document's table of errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// `EINVAL`: an unknown or malformed command, an empty or over-long name.
+    #[error("invalid argument")]
+    InvalidArgument,
+    /// `ESRCH`: the snapshot has no program of that name.
+    #[error("no such process in the snapshot")]
+    NoSuchProcess,
+    /// `EFAULT`: the command could not be read from the caller's memory.
+    #[error("bad address")]
+    BadAddress,
+    /// `ENOMEM`: not enough memory; the old snapshot is kept.
+    #[error("not enough memory; the old snapshot is kept")]
+    NoMemory,
+    /// `EINTR`: a fatal signal came; the old snapshot is kept.
+    #[error("interrupted; the old snapshot is kept")]
+    Interrupted,
+    /// Another errno.
+    #[error("errno {0}")]
+    Other(i32),
+}
+
+impl Reason {
+    /// The reason behind a failed write.
+    pub(crate) fn from_io(error: &io::Error) -> Self {
+        // The numbers of include/uapi/asm-generic/errno-base.h.
+        match error.raw_os_error().unwrap_or(0) {
+            22 => Self::InvalidArgument,
+            3 => Self::NoSuchProcess,
+            14 => Self::BadAddress,
+            12 => Self::NoMemory,
+            4 => Self::Interrupted,
+            other => Self::Other(other),
+        }
+    }
+
+    /// The reason behind the line that a read shows after a refused command.
+    pub(crate) fn from_message(message: &str) -> Option<Self> {
+        match message {
+            "Invalid argument" => Some(Self::InvalidArgument),
+            "No such process" => Some(Self::NoSuchProcess),
+            "Bad address" => Some(Self::BadAddress),
+            "Memory allocation error" => Some(Self::NoMemory),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Holds memory of exactly known contents: `holder [--name NAME] [STEP]...`.
+//!
+//! Steps are done in order; then it prints `ready`. Further steps come from standard input,
+//! one a line, and each is answered by `ok`, with a figure if it has one, or by an error.
+//! It ends at the end of its input. The steps that make memory (N pages, BYTE in hex):
+//!
+//! | step | memory |
+//! |---|---|
+//! | `fill:BYTE:N` | private, full of BYTE, then made read-only |
+//! | `unique:N` | the same, each page different from its first bytes on |
+//! | `tail:N` | the same, pages that differ in their last 8 bytes only |
+//! | `rw:BYTE:N` | private, full of BYTE, writable |
+//! | `zero:N` | private, writable, only read: the zero page |
+//! | `none:BYTE:N` | private, full of BYTE, then without any permission |
+//! | `shm:BYTE:N` | shared, full of BYTE, writable |
+//! | `huge:BYTE:N` | N huge pages of 2 MiB full of BYTE, then made read-only |
+//! | `file:PATH` | private mapping of a file, read |
+//!
+//! And those that do something with all of it:
+//!
+//! | step | |
+//! |---|---|
+//! | `mergeable` | offers it to KSM |
+//! | `write` | writes to each page of the writable private memory; answers the page faults |
+//! | `protect` | makes the writable private memory read-only |
+//! | `drop` | unmaps it |
+//! | `fork` | leaves a child that sleeps; answers its pid |
+//! | `forkexit` | has a child that ends at once |
+//! | `share` | leaves a child in the same address space that sleeps; answers its pid |
+//! | `leave` | its first thread ends, another goes on |
+
+use std::fs::File;
+use std::io::{BufRead, Write};
+
+use anyhow::{bail, Context, Result};
+use rustix::mm::{Advice, MprotectFlags};
+use rustix::thread::set_name;
+use workloads::map::Map;
+use workloads::process;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if_eq("--name").is_some() {
+        let name = arguments.next().context("--name wants a name")?;
+        set_name(&std::ffi::CString::new(name)?)?;
+    }
+    let mut holder = Holder::default();
+    for step in arguments {
+        holder.step(&step).with_context(|| step.clone())?;
+    }
+    say("ready")?;
+    for line in std::io::stdin().lock().lines() {
+        match holder.step(line?.trim()) {
+            Ok(None) => say("ok")?,
+            Ok(Some(figure)) => say(&format!("ok {figure}"))?,
+            Err(error) => say(&format!("{error:#}"))?,
+        }
+    }
+    Ok(())
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+#[derive(Default)]
+struct Holder {
+    read_only: Vec<Map>,
+    writable: Vec<Map>,
+    shared: Vec<Map>,
+    /// Pages made by `unique` and `tail` so far, so that no two are equal.
+    numbered: u64,
+}
+
+impl Holder {
+    /// Does one step and returns its figure.
+    fn step(&mut self, step: &str) -> Result<Option<u64>> {
+        let (word, rest) = step.split_once(':').unwrap_or((step, ""));
+        match word {
+            "fill" => {
+                let mut map = filled(rest, false)?;
+                map.protect(MprotectFlags::READ)?;
+                self.read_only.push(map);
+            }
+            "unique" => self.number(rest, 0)?,
+            "tail" => self.number(rest, workloads::map::PAGE - size_of::<u64>())?,
+            "rw" => self.writable.push(filled(rest, false)?),
+            "shm" => self.shared.push(filled(rest, true)?),
+            "zero" => {
+                let map = Map::anonymous(number(rest)?, false)?;
+                map.touch_by_reading();
+                self.writable.push(map);
+            }
+            "none" => {
+                let mut map = filled(rest, false)?;
+                map.protect(MprotectFlags::empty())?;
+                self.read_only.push(map);
+            }
+            "huge" => self.read_only.push(huge(rest)?),
+            "file" => {
+                let map = Map::file(&File::open(rest)?)?;
+                map.touch_by_reading();
+                self.read_only.push(map);
+            }
+            "mergeable" => self.advise_all(Advice::LinuxMergeable)?,
+            "write" => return self.write().map(Some),
+            "protect" => self.protect()?,
+            "drop" => self.drop_all()?,
+            "fork" => return process::fork(process::sleep_for_ever).map(Some),
+            "forkexit" => process::wait(process::fork(|| {})?)?,
+            "share" => return process::share_memory().map(Some),
+            "leave" => leave()?,
+            _ => bail!("unknown step `{step}`"),
+        }
+        Ok(None)
+    }
+
+    /// Read-only pages of zeros with a running number at `offset`.
+    fn number(&mut self, pages: &str, offset: usize) -> Result<()> {
+        let mut map = Map::anonymous(number(pages)?, false)?;
+        map.write_pages(|_, page| {
+            self.numbered += 1;
+            let mark = self.numbered.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            page[offset..offset + size_of::<u64>()].copy_from_slice(&mark.to_ne_bytes());
+        });
+        map.protect(MprotectFlags::READ)?;
+        self.read_only.push(map);
+        Ok(())
+    }
+
+    fn advise_all(&mut self, advice: Advice) -> Result<()> {
+        self.read_only
+            .iter_mut()
+            .chain(&mut self.writable)
+            .try_for_each(|map| map.advise(advice))
+    }
+
+    fn write(&mut self) -> Result<u64> {
+        let before = minor_faults()?;
+        self.writable.iter_mut().for_each(Map::touch_by_writing);
+        Ok(minor_faults()? - before)
+    }
+
+    fn protect(&mut self) -> Result<()> {
+        for mut map in self.writable.drain(..) {
+            map.protect(MprotectFlags::READ)?;
+            self.read_only.push(map);
+        }
+        Ok(())
+    }
+
+    fn drop_all(&mut self) -> Result<()> {
+        let Self {
+            read_only,
+            writable,
+            shared,
+            ..
+        } = self;
+        let all = read_only
+            .drain(..)
+            .chain(writable.drain(..))
+            .chain(shared.drain(..));
+        all.into_iter().try_for_each(Map::unmap)
+    }
+}
+
+fn number(text: &str) -> Result<usize> {
+    text.parse()
+        .with_context(|| format!("`{text}` is not a number"))
+}
+
+fn byte_and_number(text: &str) -> Result<(u8, usize)> {
+    let (byte, count) = text.split_once(':').context("BYTE:N is wanted")?;
+    let byte = u8::from_str_radix(byte, 16).with_context(|| format!("`{byte}` is not hex"))?;
+    Ok((byte, number(count)?))
+}
+
+fn filled(text: &str, is_shared: bool) -> Result<Map> {
+    let (byte, pages) = byte_and_number(text)?;
+    let mut map = Map::anonymous(pages, is_shared)?;
+    map.write_pages(|_, page| page.fill(byte));
+    Ok(map)
+}
+
+fn huge(text: &str) -> Result<Map> {
+    let (byte, count) = byte_and_number(text)?;
+    let mut map = Map::huge(count)?;
+    map.advise(Advice::LinuxHugepage)?;
+    map.write_pages(|_, page| page.fill(byte));
+    map.protect(MprotectFlags::READ)?;
+    Ok(map)
+}
+
+fn minor_faults() -> Result<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
+    fields
+        .split(' ')
+        .nth(7)
+        .context("stat is short")?
+        .parse()
+        .context("minflt")
+}
+
+/// Ends the first thread; one that waits for the input's end takes its place.
+fn leave() -> Result<()> {
+    let mut input = File::open("/proc/self/fd/0")?; // the first thread holds stdin's lock
+    std::thread::Builder::new().spawn(move || {
+        let _ = std::io::copy(&mut input, &mut std::io::sink());
+        std::process::exit(0);
+    })?;
+    say("ok")?;
+    process::end_this_thread()
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Programs with known memory, and what starts them.
+//!
+//! The programs are this package's binaries: small, static, found in `PATH` inside the
+//! guest. Each prints `ready` once its memory is as asked, and ends with its caller.
+//! This library is for whoever runs them there: the tests, the benches, the tour.
+
+pub mod map;
+mod module;
+pub mod process;
+mod running;
+mod setting;
+
+pub use module::{KernelLog, Module};
+pub use running::Workload;
+pub use setting::SysSetting;

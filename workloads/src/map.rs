@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Mappings of the calling process with known contents.
+
+use std::fs::File;
+use std::ptr::{self, NonNull};
+
+use anyhow::{ensure, Result};
+use rustix::mm::{
+    madvise, mmap, mmap_anonymous, mprotect, munmap, Advice, MapFlags, MprotectFlags, ProtFlags,
+};
+
+/// Bytes in a page.
+pub const PAGE: usize = 4096;
+/// Bytes that one entry of the second-lowest page table maps.
+pub const HUGE_PAGE: usize = 2 << 20;
+
+/// A mapping that this process owns. It stays until the process ends, or [`Map::unmap`].
+///
+/// # Invariants
+/// `start .. start + length` is a mapping of this process, page-aligned, made by this
+/// type and handed out to nobody else; nothing but its methods refers to the memory.
+#[derive(Debug)]
+pub struct Map {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: By the invariant the mapping belongs to this value alone, and every method that
+// changes it takes `&mut self`.
+unsafe impl Send for Map {}
+
+impl Map {
+    /// Anonymous memory that is readable and writable and not yet touched.
+    ///
+    /// # Errors
+    /// If the kernel has no room for it.
+    pub fn anonymous(pages: usize, is_shared: bool) -> Result<Self> {
+        let length = pages * PAGE;
+        let flags = if is_shared {
+            MapFlags::SHARED
+        } else {
+            MapFlags::PRIVATE
+        };
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: Without MAP_FIXED the kernel picks a free range: no memory that anyone
+        // refers to is replaced.
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), length, protection, flags)? };
+        Self::new(start.cast(), length)
+    }
+
+    /// Private anonymous memory that begins and ends at multiples of [`HUGE_PAGE`].
+    ///
+    /// # Errors
+    /// As [`Map::anonymous`].
+    pub fn huge(count: usize) -> Result<Self> {
+        let map = Self::anonymous((count + 1) * (HUGE_PAGE / PAGE), false)?;
+        let skip = map.start.align_offset(HUGE_PAGE);
+        ensure!(skip < HUGE_PAGE, "the mapping cannot be aligned");
+        let length = count * HUGE_PAGE;
+        // SAFETY: `skip` is less than HUGE_PAGE and the mapping is one HUGE_PAGE longer
+        // than `length`: the result is within it.
+        let start = unsafe { map.start.add(skip) };
+        Ok(Self { start, length })
+    }
+
+    /// A private, read-only mapping of a whole file.
+    ///
+    /// # Errors
+    /// If the file is empty or cannot be mapped.
+    pub fn file(file: &File) -> Result<Self> {
+        let length = (file.metadata()?.len() as usize).next_multiple_of(PAGE);
+        // SAFETY: As in `anonymous`.
+        let start = unsafe {
+            mmap(
+                ptr::null_mut(),
+                length,
+                ProtFlags::READ,
+                MapFlags::PRIVATE,
+                file,
+                0,
+            )?
+        };
+        Self::new(start.cast(), length)
+    }
+
+    fn new(start: *mut u8, length: usize) -> Result<Self> {
+        let start = NonNull::new(start);
+        ensure!(start.is_some(), "the kernel mapped address 0");
+        Ok(Self {
+            start: start.unwrap_or(NonNull::dangling()),
+            length,
+        })
+    }
+
+    /// Its pages.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.length / PAGE
+    }
+
+    /// Its first address.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.start.as_ptr() as usize
+    }
+
+    /// Calls `write` with each page of a writable mapping.
+    pub fn write_pages(&mut self, mut write: impl FnMut(usize, &mut [u8])) {
+        for index in 0..self.pages() {
+            // SAFETY: The page is within the mapping, and by the invariant and `&mut self`
+            // nobody else refers to it.
+            let page = unsafe {
+                std::slice::from_raw_parts_mut(self.start.as_ptr().add(index * PAGE), PAGE)
+            };
+            write(index, page);
+        }
+    }
+
+    /// Writes each page's first byte back to it, as a write the compiler keeps.
+    pub fn touch_by_writing(&mut self) {
+        for index in 0..self.pages() {
+            // SAFETY: The address is within the mapping, and nobody else refers to it.
+            unsafe {
+                let byte = self.start.as_ptr().add(index * PAGE);
+                byte.write_volatile(byte.read_volatile());
+            }
+        }
+    }
+
+    /// Reads a byte of each page of a readable mapping.
+    pub fn touch_by_reading(&self) {
+        for index in 0..self.pages() {
+            // SAFETY: The address is within the mapping.
+            unsafe { self.start.as_ptr().add(index * PAGE).read_volatile() };
+        }
+    }
+
+    /// `mprotect`. The caller sees to it that what it does next is allowed.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn protect(&mut self, protection: MprotectFlags) -> Result<()> {
+        // SAFETY: By the invariant nobody refers to the memory whose protection changes.
+        unsafe { mprotect(self.start.as_ptr().cast(), self.length, protection)? };
+        Ok(())
+    }
+
+    /// `madvise`. Contents may be lost, as the advice has it.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn advise(&mut self, advice: Advice) -> Result<()> {
+        // SAFETY: By the invariant nobody refers to the memory, whatever the advice does.
+        unsafe { madvise(self.start.as_ptr().cast(), self.length, advice)? };
+        Ok(())
+    }
+
+    /// Makes the kernel replace small pages by huge ones now.
+    ///
+    /// # Errors
+    /// If it cannot, for example because pages are missing or shared.
+    pub fn collapse(&mut self) -> Result<()> {
+        let start = self.start.as_ptr().cast();
+        // SAFETY: As in `advise`.
+        let done = unsafe { libc::madvise(start, self.length, libc::MADV_COLLAPSE) };
+        ensure!(done == 0, std::io::Error::last_os_error());
+        Ok(())
+    }
+
+    /// Gives the memory back.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn unmap(self) -> Result<()> {
+        // SAFETY: By the invariant nobody refers to the memory.
+        unsafe { munmap(self.start.as_ptr().cast(), self.length)? };
+        Ok(())
+    }
+}

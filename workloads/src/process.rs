@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Processes that the standard library does not make: forks without exec, shared memory.
+
+use std::io;
+
+use anyhow::{bail, ensure, Context, Result};
+use rustix::process::{set_parent_process_death_signal, waitpid, Pid, Signal, WaitOptions};
+
+/// Forks a child that dies with its parent, runs `body` and ends.
+///
+/// For programs of one thread: the child is a copy of the calling thread alone.
+///
+/// # Errors
+/// If the kernel has no room for it.
+pub fn fork(body: impl FnOnce()) -> Result<u64> {
+    // SAFETY: The workloads that fork have one thread, so no lock is held by a thread that
+    // the child lacks.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        0 => {
+            // Without it the child would outlive a killed parent, which tests notice.
+            let _ = set_parent_process_death_signal(Some(Signal::KILL));
+            body();
+            std::process::exit(0);
+        }
+        1.. => Ok(u64::try_from(pid)?),
+        _ => bail!(io::Error::last_os_error()),
+    }
+}
+
+/// Waits for the end of a child of [`fork`].
+///
+/// # Errors
+/// If it is none.
+pub fn wait(pid: u64) -> Result<()> {
+    let pid = Pid::from_raw(i32::try_from(pid)?).context("no such pid")?;
+    waitpid(Some(pid), WaitOptions::empty())?;
+    Ok(())
+}
+
+/// Sleeps until a signal ends the process.
+pub fn sleep_for_ever() {
+    loop {
+        // SAFETY: pause takes nothing and touches no memory.
+        unsafe { libc::pause() };
+    }
+}
+
+/// Starts a process that sleeps in this process's address space, as a child of vfork does
+/// for a moment.
+///
+/// # Errors
+/// If the kernel has no room for it.
+pub fn share_memory() -> Result<u64> {
+    extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+        sleep_for_ever();
+        0
+    }
+    const STACK: usize = 16 * crate::map::PAGE;
+    let stack = Box::leak(vec![0u8; STACK].into_boxed_slice());
+    let end = stack.as_mut_ptr_range().end;
+    let top = end.wrapping_sub(end as usize % 16); // the ABI's alignment
+    let flags = libc::CLONE_VM | libc::SIGCHLD;
+    // SAFETY: `stack` is never freed and used by the child alone, downwards from `top`.
+    // The child makes two system calls, which need no state of a thread.
+    let pid = unsafe { libc::clone(child, top.cast(), flags, std::ptr::null_mut()) };
+    ensure!(pid > 0, io::Error::last_os_error());
+    Ok(u64::try_from(pid)?)
+}
+
+/// Ends the calling thread and leaves the process to the others.
+pub fn end_this_thread() -> ! {
+    // SAFETY: Ends this thread without unwinding: its stack stays mapped, and locks that
+    // it holds stay locked, which is for the caller to mind.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    unreachable!("the thread has ended")
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A running workload.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{bail, ensure, Context, Result};
+use rustix::process::{kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions};
+
+/// A program of this package that said `ready`. Dropping it kills it.
+#[derive(Debug)]
+pub struct Workload {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Workload {
+    /// Starts `program` and waits for its `ready`.
+    ///
+    /// # Errors
+    /// If it is not in `PATH` or ends without being ready.
+    pub fn start<A: AsRef<str>>(program: &str, arguments: &[A]) -> Result<Self> {
+        let mut child = Command::new(program)
+            .args(arguments.iter().map(AsRef::as_ref))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {program}"))?;
+        let input = child.stdin.take().context("the child has no stdin")?;
+        let output = BufReader::new(child.stdout.take().context("the child has no stdout")?);
+        let mut workload = Self {
+            child,
+            input,
+            output,
+        };
+        let line = workload.line()?;
+        ensure!(
+            line == "ready",
+            "{program} said `{line}` instead of `ready`"
+        );
+        Ok(workload)
+    }
+
+    /// Gives it one more step and returns its answer (what follows `ok`).
+    ///
+    /// # Errors
+    /// If it ended, or could not do it.
+    pub fn ask(&mut self, step: &str) -> Result<String> {
+        writeln!(self.input, "{step}")?;
+        let line = self.line()?;
+        match line.strip_prefix("ok") {
+            Some(answer) => Ok(answer.trim().to_owned()),
+            None => bail!("`{step}`: {line}"),
+        }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops it where it stands and waits until it does.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn stop(&self) -> Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP)?;
+        waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT,
+        )?;
+        Ok(())
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        let read = self.output.read_line(&mut line)?;
+        ensure!(read > 0, "the program ended: {:?}", self.child.wait()?);
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+impl Drop for Workload {
+    fn drop(&mut self) {
+        // It may have ended by itself: then there is nothing to undo.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
