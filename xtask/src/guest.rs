@@ -190,10 +190,9 @@ fn base(toolchain: &Path) -> Result<Initramfs> {
     ram.entry(Path::new("/lab/busybox"), 0o100_755, &busybox)?;
     ram.entry(Path::new("/lab/init"), 0o100_755, INIT.as_bytes())?;
     ram.link("/init", "/lab/init")?;
-    for applet in run::output(
-        &mut std::process::Command::new(toolchain.join("usr/bin/busybox")).arg("--list"),
-    )?
-    .lines()
+    for applet in
+        run::output(std::process::Command::new(toolchain.join("usr/bin/busybox")).arg("--list"))?
+            .lines()
     {
         ram.link(&format!("/bin/{applet}"), "/lab/busybox")?;
     }
