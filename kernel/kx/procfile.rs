@@ -75,7 +75,9 @@ impl<T: Handler> ProcFile<T> {
     pub fn new(name: &CStr, mode: u16, handler: T) -> Result<Self> {
         let handler = KBox::into_raw(KBox::new(handler, GFP_KERNEL)?);
         // SAFETY: All pointers are valid; the operations are a constant of the module, which
-        // outlives the entry, and so does the handler by the second invariant.
+        // outlives the entry, and so does the handler by the second invariant. What `Calls`
+        // requires is what procfs promises: no call but between a successful open and the release,
+        // and none outside the life of the entry.
         let entry = unsafe {
             sys::proc_create_data(
                 kernel::str::as_char_ptr_in_const_context(name),
@@ -126,7 +128,7 @@ impl<T: Handler> Calls<T> {
 
     /// # Safety
     ///
-    /// `file` is one that [`Self::open`] succeeded for and that is not released.
+    /// [`Self::open`] succeeded for `file`, which is not released while the state is in use.
     unsafe fn state<'a>(file: *mut bindings::file) -> &'a T::Open {
         // SAFETY: `open` put the state there; it is taken away by `release` only, which the
         // caller excludes.
@@ -134,24 +136,34 @@ impl<T: Handler> Calls<T> {
         Pin::get_ref(state)
     }
 
+    /// # Safety
+    ///
+    /// `inode` is that of an entry whose data is a `T`, which stays until this returns, and `file` is
+    /// being opened.
     unsafe extern "C" fn open(inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         from_result(|| {
-            // SAFETY: The inode's data is the handler that `ProcFile::new` gave, which stays while
-            // procfs is in this call.
+            // SAFETY: By this function's requirements the data is a `T` that stays.
             let handler = unsafe { &*sys::kx_pde_data(inode).cast::<T>() };
             let state = handler.open()?;
-            // SAFETY: The file is being opened, so that nobody else uses it.
+            // SAFETY: By this function's requirements nobody else uses the file yet.
             unsafe { (*file).private_data = state.into_foreign() };
             Ok(0)
         })
     }
 
+    /// # Safety
+    ///
+    /// [`Self::open`] succeeded for `file`, and this is the last call for it.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: `open` put the state there, and procfs releases a file once.
+        // SAFETY: `open` put the state there, and by this function's requirements nobody uses it
+        // any more.
         drop(unsafe { State::<T>::from_foreign((*file).private_data) });
         0
     }
 
+    /// # Safety
+    ///
+    /// [`Self::open`] succeeded for `file`, which is not released, and `position` is valid.
     unsafe extern "C" fn read(
         file: *mut bindings::file,
         to: *mut c_char,
@@ -159,7 +171,7 @@ impl<T: Handler> Calls<T> {
         position: *mut bindings::loff_t,
     ) -> isize {
         from_result(|| {
-            // SAFETY: The file is open and the position is the caller's own.
+            // SAFETY: By this function's requirements.
             let (state, position) = unsafe { (Self::state(file), &mut *position) };
             let offset = usize::try_from(*position).map_err(|_| EINVAL)?;
             let mut to = UserSlice::new(UserPtr::from_ptr(to.cast()), len).writer();
@@ -169,6 +181,9 @@ impl<T: Handler> Calls<T> {
         })
     }
 
+    /// # Safety
+    ///
+    /// As for [`Self::read`].
     unsafe extern "C" fn write(
         file: *mut bindings::file,
         from: *const c_char,
@@ -176,7 +191,7 @@ impl<T: Handler> Calls<T> {
         position: *mut bindings::loff_t,
     ) -> isize {
         from_result(|| {
-            // SAFETY: The file is open and the position is the caller's own.
+            // SAFETY: By this function's requirements.
             let (state, position) = unsafe { (Self::state(file), &mut *position) };
             let from = UserSlice::new(UserPtr::from_ptr(from.cast_mut().cast()), len).reader();
             T::write(state, from)?;
@@ -185,15 +200,18 @@ impl<T: Handler> Calls<T> {
         })
     }
 
+    /// # Safety
+    ///
+    /// [`Self::open`] succeeded for `file`, which is not released.
     unsafe extern "C" fn lseek(
         file: *mut bindings::file,
         offset: bindings::loff_t,
         whence: c_int,
     ) -> bindings::loff_t {
         let seek = || {
-            // SAFETY: The file is open.
+            // SAFETY: By this function's requirements.
             let size = T::len(unsafe { Self::state(file) })? as bindings::loff_t;
-            // SAFETY: The file is open.
+            // SAFETY: By this function's requirements.
             Ok(unsafe { bindings::fixed_size_llseek(file, offset, whence, size) })
         };
         seek().unwrap_or_else(|error: Error| error.to_errno().into())

@@ -73,8 +73,8 @@ pub fn first_from(number: i32) -> Option<Process> {
     loop {
         let guard = rcu::read_lock();
         // SAFETY: In an RCU read section; the initial namespace always exists.
-        let pid =
-            NonNull::new(unsafe { bindings::find_ge_pid(number, &raw mut bindings::init_pid_ns) })?;
+        let pid = unsafe { bindings::find_ge_pid(number, &raw mut bindings::init_pid_ns) };
+        let pid = NonNull::new(pid)?;
         // SAFETY: As above, and `pid` is valid as long as the section lasts.
         number = unsafe { bindings::pid_nr_ns(pid.as_ptr(), &raw mut bindings::init_pid_ns) };
         // SAFETY: As above.
@@ -106,6 +106,8 @@ unsafe fn describe(
     };
     // SAFETY: By this function's requirements.
     let mm = NonNull::new(unsafe { sys::kx_process_mm(leader.as_ptr()) });
+    // SAFETY: `kx_process_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
+    let mm = mm.map(|mm| unsafe { ARef::from_raw(mm.cast()) });
     // SAFETY: By this function's requirements.
     unsafe { sys::kx_get_pid(pid.as_ptr()) };
     Process {
@@ -113,8 +115,7 @@ unsafe fn describe(
         // INVARIANT: The reference was taken just above.
         pid: Pid(pid),
         comm: Comm(comm),
-        // SAFETY: `kx_process_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
-        mm: mm.map(|mm| unsafe { ARef::from_raw(mm.cast()) }),
+        mm,
     }
 }
 

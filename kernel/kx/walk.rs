@@ -173,7 +173,7 @@ fn visit_slot(
     table: &mut Table,
     visitor: &mut impl Visitor,
 ) -> (usize, Step) {
-    let (mut next, mut value) = (0, 0);
+    let (mut next, mut value) = (address, 0);
     // SAFETY: The mmap lock is held and `mm` has users, so that the upper tables stay; the
     // address lies within a VMA.
     let slot = unsafe {
@@ -185,7 +185,6 @@ fn visit_slot(
             &mut value,
         )
     };
-    let next = next as usize;
     let pages = next.saturating_sub(address) / PAGE_SIZE;
     let (level, values) = match slot {
         sys::KX_HOLE => return (next, Step::Continue),

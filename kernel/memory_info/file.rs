@@ -102,6 +102,9 @@ impl Handler for MemoryInfoFile {
     }
 
     fn write(open: &Open, from: UserSliceReader) -> Result {
+        if from.is_empty() {
+            return Ok(());
+        }
         let result = open.shared.command(from);
         let answer = match &result {
             Ok(answer) => answer.clone(),

@@ -37,8 +37,8 @@ pub(crate) struct Pages {
     figures: Figures,
     candidates: Chunked<u128>,
     unite_at: usize,
-    /// Whether the pages of the VMA at hand may be candidates.
-    may_share: bool,
+    /// What the VMA at hand says about its pages.
+    vma: Permissions,
     pfn_mask: u64,
     buckets: KBox<Buckets>,
     longest_lock: i64,
@@ -50,7 +50,7 @@ impl Pages {
             figures: Figures::default(),
             candidates: Chunked::new(),
             unite_at: UNITE_AT,
-            may_share: false,
+            vma: Permissions::default(),
             pfn_mask: walk::pfn_mask(),
             buckets: KBox::new(Buckets::new(), GFP_KERNEL)?,
             longest_lock: 0,
@@ -95,14 +95,41 @@ impl Pages {
             return;
         }
         self.figures.valid = self.figures.valid.saturating_add(pages);
-        let readable = entry.is_present() && entry.is_accessible();
-        if self.may_share && readable && !entry.is_writable() && entry.level != Level::Pud {
+        if self.vma.allows_candidate(entry) {
             let within = (start as u64 >> 12) % entry.level.pages();
             let first = entry.pfn(self.pfn_mask) + within;
             for pfn in first..first + pages {
                 self.candidates.push_within_room(candidate(pfn));
             }
         }
+    }
+}
+
+/// What a VMA says about its pages, beyond their entries.
+#[derive(Default)]
+struct Permissions {
+    /// Ordinary memory, which its entries describe truly.
+    is_ordinary: bool,
+    is_writable: bool,
+}
+
+impl Permissions {
+    fn of(vma: &VmaRef) -> Self {
+        Self {
+            is_ordinary: vma.flags() & (flags::IO | flags::PFNMAP) == 0
+                && !mm::is_shadow_stack(vma),
+            is_writable: vma.flags() & flags::WRITE != 0,
+        }
+    }
+
+    /// Whether what the leaf maps is mapped read-only. An entry that the processor may not use does
+    /// not tell: it is read-only in a VMA that is, be it `PROT_NONE` or waiting for a NUMA hint.
+    fn allows_candidate(&self, entry: Entry) -> bool {
+        self.is_ordinary
+            && entry.is_present()
+            && !entry.is_writable()
+            && (entry.is_accessible() || !self.is_writable)
+            && entry.level != Level::Pud
     }
 }
 
@@ -120,8 +147,7 @@ impl Visitor for Pages {
     }
 
     fn wants(&mut self, vma: &VmaRef) -> bool {
-        self.may_share =
-            vma.flags() & (flags::IO | flags::PFNMAP) == 0 && !mm::is_shadow_stack(vma);
+        self.vma = Permissions::of(vma);
         true
     }
 
