@@ -20,7 +20,7 @@ use kernel::{
     uaccess::{UserSliceReader, UserSliceWriter},
 };
 use kx::{chunked::Text, log, procfile::Handler, task};
-use model::memory_info::{Command, Failure, COMMAND_MAX, SUCCESS};
+use model::memory_info::{Command, Failure, COMMAND_MAX, ERROR, SUCCESS};
 
 /// The result of a command.
 #[derive(Clone)]
@@ -134,7 +134,9 @@ impl Answer {
         let mut text = Text::default();
         match self {
             Self::Success => text.write_str(SUCCESS).map_err(|_| ENOMEM)?,
-            Self::Failure(failure) => writeln!(text, "{}", failure.line()).map_err(|_| ENOMEM)?,
+            Self::Failure(failure) => {
+                writeln!(text, "{ERROR}{}", failure.message()).map_err(|_| ENOMEM)?;
+            }
             Self::Lines(snapshot, only) => task::with_current_namespace(|namespace| {
                 snapshot.write(&mut text, namespace, *only)
             })?,
@@ -189,7 +191,7 @@ impl Shared {
     fn publish(&self, answer: &Answer) {
         if let Answer::Failure(failure) = answer {
             if log::may_log() {
-                pr_err!("{}\n", failure.line());
+                pr_err!("{ERROR}{}\n", failure.message());
             }
         }
         let old = core::mem::replace(&mut self.state.lock().answer, answer.clone());

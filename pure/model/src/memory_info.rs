@@ -66,16 +66,18 @@ pub enum Failure {
     Interrupted,
 }
 
+/// What stands before a failure's message, in the file and in the kernel log.
+pub const ERROR: &str = "[ERROR]: ";
+
 impl Failure {
-    /// The line that reports it, in the file (there with a newline) and in the kernel log: the
-    /// document's words, and words in its spirit where it has none.
-    pub const fn line(self) -> &'static str {
+    /// The document's words for it, and words in its spirit where it has none.
+    pub const fn message(self) -> &'static str {
         match self {
-            Self::BadAddress => "[ERROR]: Bad address",
-            Self::NoProcess => "[ERROR]: No such process",
-            Self::Invalid => "[ERROR]: Invalid argument",
-            Self::NoMemory => "[ERROR]: Memory allocation error",
-            Self::Interrupted => "[ERROR]: Interrupted system call",
+            Self::BadAddress => "Bad address",
+            Self::NoProcess => "No such process",
+            Self::Invalid => "Invalid argument",
+            Self::NoMemory => "Memory allocation error",
+            Self::Interrupted => "Interrupted system call",
         }
     }
 }
