@@ -6,8 +6,19 @@
 
 use crate::sys;
 use core::{fmt, marker::PhantomData, mem::size_of, ptr::NonNull};
-use kernel::{bindings, page::PAGE_SIZE, prelude::*, uaccess::UserSliceWriter};
+use kernel::{
+    alloc::{flags::__GFP_NOWARN, Flags},
+    bindings,
+    page::PAGE_SIZE,
+    prelude::*,
+    uaccess::UserSliceWriter,
+};
 use model::{memory_info::Output, sort::Records};
+
+/// How the modules allocate: those who ask get an error, and the log gets no stack trace.
+pub fn quiet() -> Flags {
+    GFP_KERNEL | __GFP_NOWARN
+}
 
 /// A page of the kernel's memory, its contents undefined.
 ///
@@ -86,7 +97,7 @@ impl<T> Chunked<T> {
     pub fn reserve(&mut self, additional: usize) -> Result {
         while self.room() < additional {
             let chunk = Chunk::new()?;
-            self.chunks.push(chunk, GFP_KERNEL)?;
+            self.chunks.push(chunk, quiet())?;
         }
         Ok(())
     }

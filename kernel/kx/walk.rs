@@ -17,6 +17,7 @@
 //! 1 GiB where a whole directory is missing. No allocation.
 
 use crate::{
+    chunked::quiet,
     mm::{self, MmWithUser, VmaRef},
     sched, sys,
 };
@@ -43,7 +44,7 @@ impl Table {
     ///
     /// [`ENOMEM`].
     pub fn new() -> Result<KBox<Self>> {
-        Ok(KBox::new(Self([0; 512]), GFP_KERNEL)?)
+        Ok(KBox::new(Self([0; 512]), quiet())?)
     }
 }
 

@@ -9,7 +9,7 @@ use kernel::{
     prelude::*,
 };
 use kx::{
-    chunked::Chunked,
+    chunked::{quiet, Chunked},
     frame::Memory,
     mm::{self, Mm},
     sched,
@@ -52,7 +52,7 @@ impl Pages {
             unite_at: UNITE_AT,
             vma: Permissions::default(),
             pfn_mask: walk::pfn_mask(),
-            buckets: KBox::new(Buckets::new(), GFP_KERNEL)?,
+            buckets: KBox::new(Buckets::new(), quiet())?,
             longest_lock: 0,
         })
     }

@@ -16,7 +16,7 @@ use kernel::{
     sync::{aref::ARef, Arc},
 };
 use kx::{
-    chunked::{Chunked, Text},
+    chunked::{quiet, Chunked, Text},
     mm::Mm,
     sched,
     task::{self, Comm, Pid},
@@ -68,7 +68,7 @@ impl Snapshot {
         list.measure(&mut pages)?;
         Ok(Taken {
             snapshot: Self {
-                members: Arc::new(list.members, GFP_KERNEL)?,
+                members: Arc::new(list.members, quiet())?,
                 names: list.names,
             },
             longest_lock: pages.longest_lock(),
@@ -126,7 +126,7 @@ impl Snapshot {
                 }
             }
         }
-        let mut buckets = KBox::new(Buckets::new(), GFP_KERNEL)?;
+        let mut buckets = KBox::new(Buckets::new(), quiet())?;
         let all = 0..seen.len();
         sort(
             &mut seen,
@@ -236,7 +236,7 @@ impl List {
                 Some(&index) => self.append(index, member),
                 None => {
                     let index = u32::try_from(self.names.len()).map_err(|_| ENOMEM)?;
-                    index_of.try_create_and_insert(process.comm, index, GFP_KERNEL)?;
+                    index_of.try_create_and_insert(process.comm, index, quiet())?;
                     self.names.push(Name {
                         comm: process.comm,
                         figures: Figures::default(),
@@ -264,7 +264,7 @@ impl List {
     /// Finds the figures of all names.
     fn measure(&mut self, pages: &mut Pages) -> Result {
         let mut table = Table::new()?;
-        let mut buckets = KBox::new(Buckets::new(), GFP_KERNEL)?;
+        let mut buckets = KBox::new(Buckets::new(), quiet())?;
         let mut spaces = Chunked::new();
         for index in 0..self.names.len() {
             sched::breathe()?;
