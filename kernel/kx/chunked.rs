@@ -13,7 +13,11 @@ use kernel::{
     prelude::*,
     uaccess::UserSliceWriter,
 };
-use model::{memory_info::Output, sort::Records};
+use model::{
+    memory_info::Output,
+    sort::{Records, Scratch, BUCKETS, FEW},
+};
+use pin_init::init_zeroed;
 
 /// How the modules allocate: those who ask get an error, and the log gets no stack trace.
 pub fn quiet() -> Flags {
@@ -201,6 +205,37 @@ impl Records for Chunked<u128> {
 
     fn truncate(&mut self, len: usize) {
         Chunked::truncate(self, len);
+    }
+}
+
+/// The scratch space that sorting needs, no part larger than a page.
+pub struct SortSpace {
+    next: KBox<[u32; BUCKETS]>,
+    end: KBox<[u32; BUCKETS]>,
+    few: KBox<[u128; FEW]>,
+}
+
+impl SortSpace {
+    /// Allocates it.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            next: KBox::init(init_zeroed(), quiet())?,
+            end: KBox::init(init_zeroed(), quiet())?,
+            few: KBox::init(init_zeroed(), quiet())?,
+        })
+    }
+
+    /// Lends it.
+    pub fn lend(&mut self) -> Scratch<'_> {
+        Scratch {
+            next: &mut self.next,
+            end: &mut self.end,
+            few: &mut self.few,
+        }
     }
 }
 
