@@ -89,6 +89,7 @@ impl<T> Chunked<T> {
     }
 
     /// How many elements can be pushed without an allocation.
+    #[inline]
     pub fn room(&self) -> usize {
         self.chunks.len() * Self::PER - self.len
     }
@@ -118,6 +119,7 @@ impl<T> Chunked<T> {
     }
 
     /// Appends an element without allocating. Without [`room`](Self::room) it is dropped.
+    #[inline]
     pub fn push_within_room(&mut self, value: T) {
         let Some(slot) = self.slot(self.len) else {
             return;
@@ -130,6 +132,7 @@ impl<T> Chunked<T> {
     }
 
     /// The element at `index`.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<&T> {
         if index >= self.len {
             return None;
@@ -139,6 +142,7 @@ impl<T> Chunked<T> {
     }
 
     /// The element at `index`, to be changed.
+    #[inline]
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         if index >= self.len {
             return None;
@@ -166,6 +170,7 @@ impl<T> Chunked<T> {
     }
 
     /// Where the element at `index` lives or would live, if there is a chunk for it.
+    #[inline]
     fn slot(&self, index: usize) -> Option<*mut T> {
         const { assert!(size_of::<T>() > 0 && size_of::<T>() <= PAGE_SIZE) };
         let chunk = self.chunks.get(index / Self::PER)?;
@@ -193,10 +198,12 @@ impl Records for Chunked<u128> {
         self.len
     }
 
+    #[inline]
     fn get(&self, index: usize) -> u128 {
         Chunked::get(self, index).copied().unwrap_or_default()
     }
 
+    #[inline]
     fn set(&mut self, index: usize, record: u128) {
         if let Some(slot) = self.get_mut(index) {
             *slot = record;

@@ -3,7 +3,7 @@
 //!
 //! An in-place radix sort ("American flag"): the records of a range are dealt into buckets by the
 //! topmost bits in which they differ at all, so many buckets that few records fall into each; those
-//! few are copied together and sorted by the standard library. Bits that do not vary cost one look,
+//! few are copied together and sorted by comparing. Bits that do not vary cost one look,
 //! so that the time depends on what tells the records apart and not on their width. A range that is
 //! in order already costs one look as well.
 
@@ -63,13 +63,12 @@ impl<E, F: FnMut() -> Result<(), E>> Pacer<F> {
 
 /// Buckets that records are dealt into at most.
 pub const BUCKETS: usize = 1024;
-/// Records that are sorted together at most. So few that the standard library sorts them without
-/// recursing: for more it would need more of a kernel stack than there is.
-pub const FEW: usize = 32;
+/// Records that are sorted together at most.
+pub const FEW: usize = 256;
 /// Bits that tell buckets apart at least: they bound the recursion, for the sake of a kernel stack.
 const BITS_MIN: u32 = 8;
 /// Records that should fall into a bucket.
-const IN_A_BUCKET: usize = 16;
+const IN_A_BUCKET: usize = 64;
 
 /// Scratch space for [`sort`], lent by the caller, with any contents.
 pub struct Scratch<'a> {
@@ -160,9 +159,25 @@ fn sort_few<R: Records>(records: &mut R, start: usize, mask: u128, few: &mut [u1
     for (index, record) in few.iter_mut().enumerate() {
         *record = records.get(start + index);
     }
-    few.sort_unstable_by_key(|record| record & mask);
+    shell_sort(few, mask);
     for (index, record) in few.iter().enumerate() {
         records.set(start + index, *record);
+    }
+}
+
+/// Shell's sort with Ciura's gaps. The standard library's is quicker for this many, but recurses,
+/// and for chosen contents needs most of a kernel stack.
+fn shell_sort(records: &mut [u128], mask: u128) {
+    for gap in [132, 57, 23, 10, 4, 1] {
+        for index in gap..records.len() {
+            let record = records[index];
+            let mut hole = index;
+            while hole >= gap && records[hole - gap] & mask > record & mask {
+                records[hole] = records[hole - gap];
+                hole -= gap;
+            }
+            records[hole] = record;
+        }
     }
 }
 
@@ -198,9 +213,9 @@ struct Digit {
 }
 
 impl Digit {
+    #[inline]
     fn of(self, record: u128) -> usize {
-        let digit = ((record & self.mask) >> self.shift) as usize;
-        digit % BUCKETS & ((1 << self.bits) - 1)
+        ((record & self.mask) >> self.shift) as usize & ((1 << self.bits) - 1)
     }
 }
 
@@ -212,8 +227,8 @@ fn deal<R: Records, E, F: FnMut() -> Result<(), E>>(
     scratch: &mut Scratch<'_>,
     pacer: &mut Pacer<F>,
 ) -> Result<(), E> {
-    let Scratch { next, end, .. } = scratch;
-    let buckets = 1 << digit.bits;
+    let used = ..BUCKETS.min(1 << digit.bits);
+    let (next, end) = (&mut scratch.next[used], &mut scratch.end[used]);
     end.fill(0);
     for index in range.clone() {
         let count = &mut end[digit.of(records.get(index))];
@@ -226,7 +241,7 @@ fn deal<R: Records, E, F: FnMut() -> Result<(), E>>(
         at = at.wrapping_add(*end);
         *end = at;
     }
-    for bucket in 0..BUCKETS.min(buckets) {
+    for bucket in 0..end.len() {
         while next[bucket] < end[bucket] {
             // Follow the chain of displaced records until one belongs here.
             let mut record = records.get(next[bucket] as usize);
