@@ -89,7 +89,12 @@ prepare_debug() {
     # shellcheck disable=SC2046
     make $(cat /stage/make-variables) KCONFIG_ALLCONFIG=/stage/debug.config allnoconfig
     grep '^CONFIG_.*=[^n]' /stage/debug.config | while read -r option; do
-        grep -qxF "$option" .config || { echo "not to be had in this kernel: $option"; exit 1; }
+        name=${option#CONFIG_}
+        name=${name%%=*}
+        # Some options are known to some versions only.
+        grep -qxF "$option" .config ||
+            ! grep -rqE --include='Kconfig*' "^[[:space:]]*(menu)?config $name\$" . ||
+            { echo "not to be had in this kernel: $option"; exit 1; }
     done
     # shellcheck disable=SC2046
     make -j"$(nproc)" $(cat /stage/make-variables) bzImage modules

@@ -216,6 +216,7 @@ mod tests {
             at_least: Some(at_least.into()),
             version_of: None,
             signed,
+            append: String::new(),
             config: None,
         }
     }

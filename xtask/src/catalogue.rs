@@ -45,6 +45,9 @@ pub struct KernelRow {
     /// Only kernels that Debian signed.
     #[serde(default)]
     pub signed: bool,
+    /// Words for the kernel's command line.
+    #[serde(default)]
+    pub append: String,
     /// Build the image ourselves with this configuration.
     pub config: Option<DebugConfig>,
 }

@@ -25,6 +25,8 @@ pub struct Kernel {
     pub name: String,
     /// What `uname -r` says.
     pub release: String,
+    /// Words that its command line always has.
+    pub append: String,
     /// Where modules are built for it.
     pub root: Root,
     dir: PathBuf,
@@ -83,6 +85,7 @@ pub fn prepare(lab: &Lab, row: &KernelRow) -> Result<Kernel> {
     Ok(Kernel {
         name: row.name.clone(),
         release: resolved.release,
+        append: row.append.clone(),
         root,
         dir,
     })

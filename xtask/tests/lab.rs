@@ -13,7 +13,6 @@ fn kernel() -> String {
 
 fn vm(options: &[&str], command: &[&str]) -> Output {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    // Cargo sets this for tests, but a nested cargo must find its own target folder.
     xtask
         .args(["vm", "--kernel", &kernel()])
         .args(options)
@@ -146,12 +145,9 @@ fn an_oops_is_126_whatever_the_command_says() {
     let script = "insmod /modules/null_deref.ko; exit 0";
     let output = vm(&[], &["sh", "-c", script]);
     assert_eq!(status(&output), 126, "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("NULL pointer dereference")
-            || stderr(&output).contains("null-ptr-deref"),
-        "{}",
-        stderr(&output)
-    );
+    // Rust's own check, where the kernel was built with it, words it in small letters.
+    let said = stderr(&output).to_lowercase();
+    assert!(said.contains("null pointer dereference"), "{said}");
     let allowed = vm(&["--allow-taint-report"], &["sh", "-c", script]);
     assert_eq!(status(&allowed), 0, "{}", stderr(&allowed));
 }
