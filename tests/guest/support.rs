@@ -35,3 +35,8 @@ pub fn state(pid: u32) -> Result<char> {
     let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
     fields.chars().next().context("no state in stat")
 }
+
+/// Waits until a process sleeps: one that said `ready` still touches pages on its way there.
+pub fn rest(pid: u32) -> Result<()> {
+    wait_until("the process sleeps", || Ok(state(pid)? == 'S'))
+}

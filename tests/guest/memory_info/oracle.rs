@@ -9,7 +9,7 @@ use pagelens::Source;
 use rustix::process::{kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions};
 
 use super::{holder, pages_in_groups, statm, Loaded};
-use crate::support::{state, wait_until};
+use crate::support::{rest, state, wait_until};
 
 /// Programs that do not fork, so that `/proc` tells all (see `pagelens::proc`): they wait
 /// for input or for time. Several are there more than once.
@@ -167,6 +167,7 @@ fn stopped_programs_that_forked_are_within_what_proc_can_tell() -> Result<()> {
     let mut parent = holder("forked", &["fill:aa:10", "rw:bb:20", "unique:30"])?;
     let child: u32 = parent.ask("fork")?.parse()?;
     parent.ask("write")?;
+    rest(child)?;
     parent.stop()?;
     let mut loaded = Loaded::new()?;
     let module = loaded.now("forked")?;
