@@ -28,15 +28,3 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<
     }
     anyhow::bail!("waited in vain: {what}")
 }
-
-/// The state letter of a process, as in `/proc/PID/stat`.
-pub fn state(pid: u32) -> Result<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
-    fields.chars().next().context("no state in stat")
-}
-
-/// Waits until a process sleeps: one that said `ready` still touches pages on its way there.
-pub fn rest(pid: u32) -> Result<()> {
-    wait_until("the process sleeps", || Ok(state(pid)? == 'S'))
-}

@@ -4,10 +4,11 @@
 use std::fs;
 
 use anyhow::{ensure, Context, Result};
+use workloads::process::{rest, state};
 use workloads::SysSetting;
 
 use super::{holder, pages_in_groups, statm, Loaded};
-use crate::support::{rest, state, wait_until};
+use crate::support::wait_until;
 
 const NAME: &str = "meaning";
 

@@ -13,9 +13,8 @@ mod storms;
 
 use anyhow::{Context, Result};
 use pagelens::{Duplicates, MemoryInfo, Program};
+use workloads::process::rest;
 use workloads::{Module, Workload};
-
-use crate::support::rest;
 
 /// The loaded module and its open file. The file is closed first.
 struct Loaded {

@@ -7,9 +7,10 @@ use anyhow::{ensure, Result};
 use pagelens::proc::survey;
 use pagelens::Source;
 use rustix::process::{kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions};
+use workloads::process::{rest, state};
 
 use super::{holder, pages_in_groups, statm, Loaded};
-use crate::support::{rest, state, wait_until};
+use crate::support::wait_until;
 
 /// Programs that do not fork, so that `/proc` tells all (see `pagelens::proc`): they wait
 /// for input or for time. Several are there more than once.
