@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use pagelens::{proc, Duplicates, MemoryInfo, Program, PAGE_SIZE};
+use workloads::process::rest;
 use workloads::{Module, Workload};
 
 use crate::narrator::Narrator;
@@ -65,7 +66,8 @@ fn ten_thousand(narrator: &Narrator) -> Result<()> {
         "A test program with 10000 read-only pages of 0xFF. The module counts them from inside
          the kernel; /proc shows enough to do the same slowly, from outside.",
     );
-    let _tester = Workload::start::<&str>("tester", &[])?;
+    let tester = Workload::start::<&str>("tester", &[])?;
+    rest(tester.pid())?;
     command(narrator, "RESET")?;
     let program = line(narrator, "tester")?;
     let saved = (program.duplicates.savable() * PAGE_SIZE as u64) >> 20;

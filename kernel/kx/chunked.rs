@@ -5,7 +5,12 @@
 //! allocation that cannot be served fails instead of waking the OOM killer.
 
 use crate::sys;
-use core::{fmt, marker::PhantomData, mem::size_of, ptr::NonNull};
+use core::{
+    fmt,
+    marker::PhantomData,
+    mem::{needs_drop, size_of},
+    ptr::NonNull,
+};
 use kernel::{
     alloc::{flags::__GFP_NOWARN, Flags},
     bindings,
@@ -158,6 +163,10 @@ impl<T> Chunked<T> {
 
     /// Drops all elements from `len` on. Their memory stays for later ones.
     pub fn truncate(&mut self, len: usize) {
+        if !needs_drop::<T>() {
+            // INVARIANT: Fewer than before.
+            self.len = self.len.min(len);
+        }
         while self.len > len {
             // INVARIANT: The last element is given up before it is dropped.
             self.len -= 1;
@@ -187,9 +196,7 @@ impl<T> Default for Chunked<T> {
 
 impl<T> Drop for Chunked<T> {
     fn drop(&mut self) {
-        if core::mem::needs_drop::<T>() {
-            self.truncate(0);
-        }
+        self.truncate(0);
     }
 }
 

@@ -13,7 +13,7 @@
 use crate::sys;
 use core::ptr::NonNull;
 use kernel::ffi::c_ulong;
-use model::group::{self, WORDS};
+use model::group::{self, Lookup, WORDS};
 
 /// A frame that stays what it is while this value lives; its contents may be written by others.
 ///
@@ -24,12 +24,17 @@ use model::group::{self, WORDS};
 pub struct Frame(NonNull<u64>);
 
 impl Frame {
-    /// The frame with number `pfn`, if it is there and may be read.
-    pub fn get(pfn: u64) -> Option<Self> {
+    /// Looks for the frame with number `pfn`.
+    pub fn get(pfn: u64) -> Lookup<Self> {
+        let mut frame = core::ptr::null();
         // SAFETY: Any number may be asked for.
-        let frame = unsafe { sys::kx_frame_get(pfn as c_ulong) };
-        // INVARIANT: `kx_frame_get` took a reference of a readable folio.
-        NonNull::new(frame.cast_mut().cast()).map(Self)
+        let found = unsafe { sys::kx_frame_get(pfn as c_ulong, &mut frame) };
+        match (found, NonNull::new(frame.cast_mut().cast())) {
+            // INVARIANT: `kx_frame_get` took a reference of a readable folio.
+            (sys::KX_FOUND, Some(frame)) => Lookup::Found(Self(frame)),
+            (sys::KX_LOST, _) => Lookup::Lost,
+            _ => Lookup::Closed,
+        }
     }
 
     /// The word at `index`, as it is now; 0 beyond the end.
@@ -98,7 +103,7 @@ pub struct Memory;
 impl group::Frames for Memory {
     type Frame = Frame;
 
-    fn frame(&self, pfn: u64) -> Option<Frame> {
+    fn frame(&self, pfn: u64) -> Lookup<Frame> {
         Frame::get(pfn)
     }
 }

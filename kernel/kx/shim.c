@@ -218,31 +218,43 @@ static bool is_in_direct_map(struct folio *folio)
 
 static bool is_readable(struct folio *folio, struct page *page)
 {
-	return folio_mapped(folio) && !PageHWPoison(page) && !folio_is_zone_device(folio) &&
-	       is_in_direct_map(folio);
+	return !PageHWPoison(page) && !folio_is_zone_device(folio) && is_in_direct_map(folio);
 }
 
-const void *kx_frame_get(unsigned long pfn)
+/*
+ * Frames of processes only: those of others are not even counted up. What was
+ * seen before the reference was ours is looked at again, as the frame may have
+ * changed hands.
+ */
+static unsigned int frame_get(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!folio_mapped(folio) || !folio_try_get(folio))
+		return KX_LOST;
+	if (likely(page_folio(page) == folio && folio_mapped(folio))) {
+		if (likely(is_readable(folio, page)))
+			return KX_FOUND;
+		folio_put(folio);
+		return KX_CLOSED;
+	}
+	folio_put(folio);
+	return KX_LOST;
+}
+
+unsigned int kx_frame_get(unsigned long pfn, const void **frame)
 {
 	struct page *page = pfn_to_online_page(pfn);
-	struct folio *folio;
+	unsigned int found;
 
 	if (!page)
-		return NULL;
+		return KX_CLOSED;
 	rcu_read_lock();
-	folio = page_folio(page);
-	if (!folio_try_get(folio)) {
-		rcu_read_unlock();
-		return NULL;
-	}
-	/* The frame may have changed hands before the reference was ours. */
-	if (unlikely(page_folio(page) != folio || !is_readable(folio, page))) {
-		rcu_read_unlock();
-		folio_put(folio);
-		return NULL;
-	}
+	found = frame_get(page);
 	rcu_read_unlock();
-	return page_address(page);
+	if (likely(found == KX_FOUND))
+		*frame = page_address(page);
+	return found;
 }
 
 void kx_frame_put(const void *frame)

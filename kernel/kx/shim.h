@@ -51,7 +51,13 @@ int kx_pmd_is_resident(u64 value);
 u64 kx_pfn_mask(void);
 
 /* frame.rs */
-const void *kx_frame_get(unsigned long pfn);
+enum kx_frame {
+	KX_FOUND,
+	KX_LOST,	/* not a process's page */
+	KX_CLOSED,	/* not to be read */
+};
+
+unsigned int kx_frame_get(unsigned long pfn, const void **frame);
 void kx_frame_put(const void *frame);
 
 /* procfile.rs */

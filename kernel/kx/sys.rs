@@ -42,7 +42,7 @@ extern "C" {
     pub(crate) fn kx_pmd_is_resident(value: u64) -> ffi::c_int;
     pub(crate) fn kx_pfn_mask() -> u64;
 
-    pub(crate) fn kx_frame_get(pfn: ffi::c_ulong) -> *const ffi::c_void;
+    pub(crate) fn kx_frame_get(pfn: ffi::c_ulong, frame: *mut *const ffi::c_void) -> ffi::c_uint;
     pub(crate) fn kx_frame_put(frame: *const ffi::c_void);
 
     pub(crate) fn kx_pde_data(inode: *const bindings::inode) -> *mut ffi::c_void;
@@ -52,6 +52,10 @@ extern "C" {
 pub(crate) const KX_HOLE: ffi::c_uint = 0;
 pub(crate) const KX_TABLE: ffi::c_uint = 1;
 pub(crate) const KX_PMD: ffi::c_uint = 2;
+
+/// `enum kx_frame` of `shim.h`.
+pub(crate) const KX_FOUND: ffi::c_uint = 0;
+pub(crate) const KX_LOST: ffi::c_uint = 1;
 
 /// `struct proc_ops` of `include/linux/proc_fs.h`; `shim.c` asserts the offsets.
 #[repr(C)]

@@ -4,7 +4,7 @@
 //! Locks: RCU read sections only, within which a task's `alloc_lock` is taken. Nothing is locked
 //! when a function returns; what it returns is held by references.
 
-use crate::{mm::Mm, sys};
+use crate::{mm::Mm, sched, sys};
 use core::{num::NonZeroI32, ptr::NonNull};
 use kernel::{
     bindings,
@@ -85,6 +85,7 @@ pub fn first_from(number: i32) -> Option<Process> {
         }
         // Not a process but a thread, or one that is on its way out.
         drop(guard);
+        sched::cond_resched();
         number = number.checked_add(1)?;
     }
 }

@@ -39,9 +39,19 @@ pub(crate) struct Pages {
     unite_at: usize,
     /// What the VMA at hand says about its pages.
     vma: Permissions,
+    /// Whether a page of the name was on its way from one frame to another.
+    is_unsettled: bool,
     pfn_mask: u64,
     space: SortSpace,
     longest_lock: i64,
+}
+
+/// The figures of a name.
+pub(crate) struct Outcome {
+    pub(crate) figures: Figures,
+    /// Whether pages were freed or moved meanwhile. Those that moved may be missing among the
+    /// duplicates.
+    pub(crate) is_unsettled: bool,
 }
 
 impl Pages {
@@ -51,6 +61,7 @@ impl Pages {
             candidates: Chunked::new(),
             unite_at: UNITE_AT,
             vma: Permissions::default(),
+            is_unsettled: false,
             pfn_mask: walk::pfn_mask(),
             space: SortSpace::new()?,
             longest_lock: 0,
@@ -68,7 +79,7 @@ impl Pages {
     }
 
     /// Compares the candidates of the name; returns its figures and starts anew.
-    pub(crate) fn finish(&mut self) -> Result<Figures> {
+    pub(crate) fn finish(&mut self) -> Result<Outcome> {
         let mut pacer = Pacer::new(sched::breathe);
         let found = group(
             &mut self.candidates,
@@ -81,7 +92,10 @@ impl Pages {
         let mut figures = core::mem::take(&mut self.figures);
         figures.may_be_shared = found.frames;
         figures.nb_group = found.groups;
-        Ok(figures)
+        Ok(Outcome {
+            figures,
+            is_unsettled: core::mem::take(&mut self.is_unsettled) || found.lost > 0,
+        })
     }
 
     /// The longest time, in nanoseconds, for which an mmap lock was held at a stretch.
@@ -94,7 +108,10 @@ impl Pages {
         let resident = if entry.is_present() {
             !entry.is_special()
         } else {
-            walk::is_resident(entry)
+            // On its way, most likely: then it is no candidate, but may be one when it has arrived.
+            let resident = walk::is_resident(entry);
+            self.is_unsettled |= resident;
+            resident
         };
         if !resident {
             return;

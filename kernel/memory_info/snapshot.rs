@@ -7,7 +7,7 @@
 //! Locks: none of its own. References to address spaces are given up before a snapshot is done; what
 //! stays is the identities of the processes.
 
-use crate::pages::Pages;
+use crate::pages::{Outcome, Pages};
 use kernel::{
     fmt,
     pid_namespace::PidNamespace,
@@ -26,6 +26,9 @@ use model::{
     memory_info::{write_line, Figures},
     sort::{dedup, end_of_run, sort, Pacer},
 };
+
+/// How often a name is looked at before its figures are taken as they are, though pages still move.
+const LOOKS: usize = 12;
 
 /// A process of a name.
 struct Member {
@@ -269,18 +272,33 @@ impl List {
         for index in 0..self.names.len() {
             sched::breathe()?;
             self.distinct_spaces(index, &mut spaces, &mut sorting)?;
-            for &record in spaces.iter() {
-                let member = Space::member(record);
-                if let Some(Some(mm)) = self.spaces.get(member) {
-                    pages.add(mm, &mut table)?;
+            let mut outcome = self.look(&spaces, pages, &mut table)?;
+            for _ in 1..LOOKS {
+                if !outcome.is_unsettled {
+                    break;
                 }
+                outcome = self.look(&spaces, pages, &mut table)?;
             }
-            let figures = pages.finish()?;
             if let Some(name) = self.names.get_mut(index) {
-                name.figures = figures;
+                name.figures = outcome.figures;
             }
         }
         Ok(())
+    }
+
+    /// Finds the figures of one name, from its address spaces.
+    fn look(
+        &self,
+        spaces: &Chunked<u128>,
+        pages: &mut Pages,
+        table: &mut Table,
+    ) -> Result<Outcome> {
+        for &record in spaces.iter() {
+            if let Some(Some(mm)) = self.spaces.get(Space::member(record)) {
+                pages.add(mm, table)?;
+            }
+        }
+        pages.finish()
     }
 
     /// Replaces the contents of `spaces` by the address spaces of a name, each once.

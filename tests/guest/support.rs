@@ -28,10 +28,3 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<
     }
     anyhow::bail!("waited in vain: {what}")
 }
-
-/// The state letter of a process, as in `/proc/PID/stat`.
-pub fn state(pid: u32) -> Result<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
-    fields.chars().next().context("no state in stat")
-}

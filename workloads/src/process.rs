@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Processes that the standard library does not make: forks without exec, shared memory.
+//! Processes that the standard library does not make (forks without exec, shared memory),
+//! and how a process is.
 
 use std::io;
 
@@ -75,4 +76,28 @@ pub fn end_this_thread() -> ! {
     // it holds stay locked, which is for the caller to mind.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
     unreachable!("the thread has ended")
+}
+
+/// The state letter of a process, as in `/proc/PID/stat`.
+///
+/// # Errors
+/// If there is no such process.
+pub fn state(pid: u32) -> Result<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
+    fields.chars().next().context("no state in stat")
+}
+
+/// Waits until a process sleeps: one that said `ready` still touches pages on its way there.
+///
+/// # Errors
+/// If it ends, or does not sleep within half a minute.
+pub fn rest(pid: u32) -> Result<()> {
+    for _ in 0..3000 {
+        if state(pid)? == 'S' {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    bail!("process {pid} does not come to rest")
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 use pagelens::{Duplicates, MemoryInfo};
+use workloads::process::rest;
 use workloads::{Ksm, Module, Workload};
 
 use crate::harness::{alternate, milliseconds, print, ratio};
@@ -45,7 +46,9 @@ const CONTENTS: [Contents; 3] = [
 impl Contents {
     fn holder(&self, pages: u64, more: &[&str]) -> Result<Workload> {
         let step = format!("{}:{pages}", self.step);
-        Workload::start("holder", &[&["--name", NAME, &step], more].concat())
+        let holder = Workload::start("holder", &[&["--name", NAME, &step], more].concat())?;
+        rest(holder.pid())?;
+        Ok(holder)
     }
 
     fn duplicates(&self, pages: u64) -> Duplicates {

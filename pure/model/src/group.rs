@@ -56,8 +56,18 @@ pub trait Frame {
 pub trait Frames {
     /// A frame that stays readable while the value lives.
     type Frame: Frame;
-    /// The frame with number `pfn`, or `None` if it is not there any more.
-    fn frame(&self, pfn: u64) -> Option<Self::Frame>;
+    /// Looks for the frame with number `pfn`.
+    fn frame(&self, pfn: u64) -> Lookup<Self::Frame>;
+}
+
+/// What became of a candidate.
+pub enum Lookup<F> {
+    /// It is there.
+    Found(F),
+    /// It holds no process's page any more: the page was freed, or moved to another frame.
+    Lost,
+    /// It is there, but its contents are not to be read.
+    Closed,
 }
 
 /// How many frames are duplicates of others.
@@ -67,6 +77,9 @@ pub struct Duplicates {
     pub frames: u64,
     /// Sets of two or more equal frames.
     pub groups: u64,
+    /// Times that a candidate was not found any more. If there were any, pages moved meanwhile, and
+    /// the figures may miss some that were present all the time.
+    pub lost: u64,
 }
 
 /// The record of a candidate: the frame with number `pfn` (less than 2⁴⁸).
@@ -101,36 +114,44 @@ pub fn group<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
     pacer: &mut Pacer<P>,
 ) -> Result<Duplicates, E> {
     unite(candidates, scratch, pacer)?;
-    take_samples(candidates, frames, pacer)?;
+    let mut found = Duplicates {
+        lost: take_samples(candidates, frames, pacer)?,
+        ..Duplicates::default()
+    };
     let all = 0..candidates.len();
     sort(candidates, all.clone(), KEY, scratch, pacer)?;
     let mut kept = 0;
     keep_classes(candidates, all, &mut kept, pacer)?;
     candidates.truncate(kept);
 
-    let mut found = Duplicates::default();
     while !candidates.is_empty() {
         round(candidates, frames, scratch, pacer, &mut found)?;
     }
     Ok(found)
 }
 
+/// Gives each record its sample, and drops those of frames that cannot be read; returns how many
+/// were lost.
 fn take_samples<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
     candidates: &mut R,
     frames: &S,
     pacer: &mut Pacer<P>,
-) -> Result<(), E> {
-    let mut kept = 0;
+) -> Result<u64, E> {
+    let (mut kept, mut lost) = (0, 0);
     for index in 0..candidates.len() {
         pacer.tick(LOOK)?;
         let record = candidates.get(index);
-        if let Some(frame) = frames.frame(pfn(record)) {
-            candidates.set(kept, keyed(record, 0, frame.sample()));
-            kept += 1;
+        match frames.frame(pfn(record)) {
+            Lookup::Found(frame) => {
+                candidates.set(kept, keyed(record, 0, frame.sample()));
+                kept += 1;
+            }
+            Lookup::Lost => lost += 1,
+            Lookup::Closed => {}
         }
     }
     candidates.truncate(kept);
-    Ok(())
+    Ok(lost)
 }
 
 /// Compares every class with its representative, counts the groups and keeps the new classes.
@@ -145,7 +166,7 @@ fn round<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
     while start < records.len() {
         let end = end_of_class(records, start);
         let class = start..end;
-        let (equal, gone) = compare(records, frames, class.clone(), pacer)?;
+        let (equal, gone) = compare(records, frames, class.clone(), pacer, &mut found.lost)?;
         sort(records, class.clone(), KEY, scratch, pacer)?;
         if equal > 1 {
             found.frames = found.frames.wrapping_add(equal as u64);
@@ -174,6 +195,7 @@ fn compare<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
     frames: &S,
     class: Range<usize>,
     pacer: &mut Pacer<P>,
+    lost: &mut u64,
 ) -> Result<(usize, usize), E> {
     let from = place(records.get(class.start));
     let mut representative: Option<S::Frame> = None;
@@ -182,22 +204,23 @@ fn compare<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
         pacer.tick(COMPARE)?;
         let record = records.get(index);
         let (place, word) = match (frames.frame(pfn(record)), &representative) {
-            (None, _) => {
-                gone += 1;
-                (GONE, 0)
-            }
-            (Some(frame), None) => {
+            (Lookup::Found(frame), None) => {
                 representative = Some(frame);
                 equal += 1;
                 (0, 0)
             }
-            (Some(frame), Some(first)) => match frame.difference(first, from) {
+            (Lookup::Found(frame), Some(first)) => match frame.difference(first, from) {
                 Some((at, word)) => (at as u64 + 1, word),
                 None => {
                     equal += 1;
                     (0, 0)
                 }
             },
+            (lookup, _) => {
+                *lost = lost.wrapping_add(matches!(lookup, Lookup::Lost).into());
+                gone += 1;
+                (GONE, 0)
+            }
         };
         records.set(index, keyed(record, place, word));
     }

@@ -5,7 +5,7 @@ use anyhow::{ensure, Result};
 use pagelens::Program;
 use workloads::{Module, SysSetting, Workload};
 
-use super::{holder, pages_in_groups, statm, Loaded};
+use super::{holder, pages_in_groups, statm, tester, Loaded};
 use crate::support::{shell, shell_output};
 
 const SUCCESS: &str = "[SUCCESS]\n";
@@ -80,7 +80,7 @@ fn the_test_program_has_ten_thousand_equal_pages() -> Result<()> {
     for mode in HUGE_PAGES {
         let _huge = SysSetting::huge_pages(mode)?;
         let mut loaded = Loaded::new()?;
-        let first = Workload::start::<&str>("tester", &[])?;
+        let first = tester(&[])?;
         let one = loaded.now("tester")?;
         assert_eq!(
             one.duplicates,
@@ -93,7 +93,7 @@ fn the_test_program_has_ten_thousand_equal_pages() -> Result<()> {
             "huge pages {mode}"
         );
 
-        let second = Workload::start::<&str>("tester", &[])?;
+        let second = tester(&[])?;
         let two = loaded.now("tester")?;
         assert_eq!(
             two.duplicates,
@@ -110,14 +110,14 @@ fn the_test_program_may_have_several_groups() -> Result<()> {
     for mode in HUGE_PAGES {
         let _huge = SysSetting::huge_pages(mode)?;
         let mut loaded = Loaded::new()?;
-        let _first = Workload::start("tester", &["1000", "3"])?;
+        let _first = tester(&["1000", "3"])?;
         assert_eq!(
             loaded.now("tester")?.duplicates,
             pages_in_groups(3_000, 3),
             "{mode}"
         );
         // The second has four groups: three are the first's, one is new.
-        let _second = Workload::start("tester", &["700", "4"])?;
+        let _second = tester(&["700", "4"])?;
         assert_eq!(
             loaded.now("tester")?.duplicates,
             pages_in_groups(5_800, 4),

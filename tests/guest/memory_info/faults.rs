@@ -85,10 +85,11 @@ fn each_single_failing_allocation_ends_in_enomem_and_keeps_the_snapshot() -> Res
     let switch = Switch::open("fail-nth")?;
     let mut module = module_file()?;
     let mut failures = 0;
+    // A snapshot that no RESET could have made: without the tester.
+    loaded.info.reset()?;
+    loaded.info.delete(b"tester")?;
+    let mut before = loaded.info.run(b"ALL")?;
     for nth in 1.. {
-        loaded.info.reset()?;
-        loaded.info.delete(b"tester")?;
-        let before = loaded.info.run(b"ALL")?;
         let (failure, is_down) = switch.reset(&mut module, &nth.to_string())?;
         // `fail-nth` also counts copies from user space: the command itself is the first.
         let message = match failure {
@@ -97,6 +98,8 @@ fn each_single_failing_allocation_ends_in_enomem_and_keeps_the_snapshot() -> Res
                 // It did without: then nothing may be missing.
                 let duplicates = loaded.info.program(b"tester")?.duplicates;
                 assert_eq!(duplicates, pages_in_groups(1200, 2), "allocation {nth}");
+                loaded.info.delete(b"tester")?;
+                before = loaded.info.run(b"ALL")?;
                 continue;
             }
             Some(ErrorKind::OutOfMemory) => "Memory allocation error",

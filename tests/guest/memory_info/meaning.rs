@@ -4,10 +4,11 @@
 use std::fs;
 
 use anyhow::{ensure, Context, Result};
+use workloads::process::{rest, state};
 use workloads::SysSetting;
 
 use super::{holder, pages_in_groups, statm, Loaded};
-use crate::support::{state, wait_until};
+use crate::support::wait_until;
 
 const NAME: &str = "meaning";
 
@@ -145,6 +146,8 @@ fn frames_that_processes_share_already_are_no_duplicates() -> Result<()> {
     let mut loaded = Loaded::new()?;
     let mut holder = holder(NAME, &["unique:1000"])?;
     let child: u32 = holder.ask("fork")?.parse()?;
+    rest(holder.pid())?;
+    rest(child)?;
     let program = loaded.now(NAME)?;
     assert_eq!(program.pids.len(), 2);
     // The runtime's own few pages may be equal since the fork; the thousand are not.
@@ -177,6 +180,8 @@ fn processes_that_share_one_address_space_count_it_once() -> Result<()> {
     let mut loaded = Loaded::new()?;
     let mut holder = holder(NAME, &["fill:ab:100"])?;
     let sharer: u32 = holder.ask("share")?.parse()?;
+    rest(holder.pid())?;
+    rest(sharer)?;
     let program = loaded.now(NAME)?;
     assert_eq!(program.pids, [holder.pid(), sharer]);
     assert_eq!((program.total, program.valid), statm([holder.pid()])?);

@@ -13,6 +13,7 @@ mod storms;
 
 use anyhow::{Context, Result};
 use pagelens::{Duplicates, MemoryInfo, Program};
+use workloads::process::rest;
 use workloads::{Module, Workload};
 
 /// The loaded module and its open file. The file is closed first.
@@ -41,9 +42,18 @@ fn pages_in_groups(pages: u64, groups: u64) -> Duplicates {
     Duplicates { pages, groups }
 }
 
-/// A `holder` that runs under another name.
+/// A `holder` at rest that runs under another name.
 fn holder(name: &str, steps: &[&str]) -> Result<Workload> {
-    Workload::start("holder", &[&["--name", name], steps].concat())
+    let holder = Workload::start("holder", &[&["--name", name], steps].concat())?;
+    rest(holder.pid())?;
+    Ok(holder)
+}
+
+/// A `tester` at rest.
+fn tester(arguments: &[&str]) -> Result<Workload> {
+    let tester = Workload::start("tester", arguments)?;
+    rest(tester.pid())?;
+    Ok(tester)
 }
 
 /// The sums of `total` and RSS that `/proc/PID/statm` has for these processes.

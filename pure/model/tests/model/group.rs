@@ -2,7 +2,7 @@
 //! Grouping against a map from contents to counts.
 
 use crate::support::{cases, longest, Array, Space};
-use model::group::{candidate, group, Duplicates, Frame, Frames, WORDS};
+use model::group::{candidate, group, Duplicates, Frame, Frames, Lookup, WORDS};
 use model::sort::Pacer;
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -35,12 +35,17 @@ impl Frame for Look<'_> {
     }
 }
 
+/// What is not there is lost.
+fn lookup<F>(found: Option<F>) -> Lookup<F> {
+    found.map_or(Lookup::Lost, Lookup::Found)
+}
+
 /// Lets `Frames::Frame` borrow from a memory that outlives the test.
 impl Frames for &'static Memory {
     type Frame = Look<'static>;
 
-    fn frame(&self, pfn: u64) -> Option<Look<'static>> {
-        Memory::look(self, pfn)
+    fn frame(&self, pfn: u64) -> Lookup<Look<'static>> {
+        lookup(self.look(pfn))
     }
 }
 
@@ -77,6 +82,11 @@ fn expected(frames: &BTreeMap<u64, Contents>, candidates: &[u64]) -> Duplicates 
     Duplicates {
         frames: groups.clone().sum(),
         groups: groups.count() as u64,
+        lost: candidates
+            .iter()
+            .filter(|pfn| !frames.contains_key(pfn))
+            .collect::<BTreeSet<_>>()
+            .len() as u64,
     }
 }
 
@@ -115,7 +125,8 @@ fn large_numbers_of_frames_are_kept_apart_from_their_keys() {
         grouped(frames, &candidates).0,
         Duplicates {
             frames: 2,
-            groups: 1
+            groups: 1,
+            lost: 0,
         }
     );
 }
@@ -203,8 +214,9 @@ impl Frame for Gust<'_> {
 impl Frames for &'static Weather {
     type Frame = Gust<'static>;
 
-    fn frame(&self, _pfn: u64) -> Option<Gust<'static>> {
-        (self.next() % 100 != 0 && self.looks.get() < self.last_look).then_some(Gust(self))
+    fn frame(&self, _pfn: u64) -> Lookup<Gust<'static>> {
+        let is_there = self.next() % 100 != 0 && self.looks.get() < self.last_look;
+        lookup(is_there.then_some(Gust(self)))
     }
 }
 
@@ -219,7 +231,7 @@ fn frames_that_change_all_the_time_come_to_an_end() {
         let mut records = Array((0..count).map(candidate).collect());
         let mut pacer = Pacer::new(|| Ok::<(), ()>(()));
         let found = group(&mut records, &weather, &mut Space::new().lend(), &mut pacer);
-        let Duplicates { frames, groups } = found.unwrap_or_default();
+        let Duplicates { frames, groups, .. } = found.unwrap_or_default();
         assert!(
             2 * groups <= frames && frames <= count,
             "{frames} in {groups}"
@@ -233,11 +245,11 @@ struct Fading(Cell<BTreeSet<u64>>, Memory);
 impl Frames for &'static Fading {
     type Frame = Look<'static>;
 
-    fn frame(&self, pfn: u64) -> Option<Look<'static>> {
+    fn frame(&self, pfn: u64) -> Lookup<Look<'static>> {
         let mut seen = self.0.take();
         let is_new = seen.insert(pfn);
         self.0.set(seen);
-        (is_new || pfn % 2 == 0).then(|| self.1.look(pfn)).flatten()
+        lookup((is_new || pfn % 2 == 0).then(|| self.1.look(pfn)).flatten())
     }
 }
 
@@ -255,6 +267,38 @@ fn a_frame_that_went_away_after_its_sample_is_left_out() {
     let left = Duplicates {
         frames: 5,
         groups: 2,
+        lost: 4,
     };
     assert_eq!(found, Ok(left));
+}
+
+/// A memory of equal frames of which those with odd numbers are not to be read.
+struct Closed(Memory);
+
+impl Frames for &'static Closed {
+    type Frame = Look<'static>;
+
+    fn frame(&self, pfn: u64) -> Lookup<Look<'static>> {
+        match self.0.look(pfn) {
+            Some(look) if pfn % 2 == 0 => Lookup::Found(look),
+            _ => Lookup::Closed,
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_is_not_to_be_read_is_left_out_but_not_lost() {
+    let closed: &'static Closed = Box::leak(Box::new(Closed(Memory {
+        frames: (0..4).map(|pfn| (pfn, [0; WORDS])).collect(),
+        looks: Cell::new(0),
+    })));
+    let mut records = Array((0..4).map(candidate).collect());
+    let mut pacer = Pacer::new(|| Ok::<(), ()>(()));
+    let found = group(&mut records, &closed, &mut Space::new().lend(), &mut pacer);
+    let wanted = Duplicates {
+        frames: 2,
+        groups: 1,
+        lost: 0,
+    };
+    assert_eq!(found, Ok(wanted));
 }
