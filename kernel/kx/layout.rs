@@ -142,10 +142,17 @@ fn describe(vma: &VmaRef) -> Vma {
             read: allows(flags::READ),
             write: allows(flags::WRITE),
             execute: allows(flags::EXEC),
-            shared: allows(flags::MAYSHARE),
+            shared: is_shared(vma),
         },
         offset: offset(vma),
     }
+}
+
+/// Whether it is a shared mapping, writable or not. (In 7.2 the kernel crate's `MAYSHARE` has the
+/// value of `VM_MAYEXEC`.)
+fn is_shared(vma: &VmaRef) -> bool {
+    // SAFETY: The VMA is valid as it is borrowed.
+    unsafe { sys::kx_vma_is_shared(vma.as_ptr()) != 0 }
 }
 
 /// Where in its file the VMA begins, in bytes; 0 without a file.

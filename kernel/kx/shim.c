@@ -231,6 +231,11 @@ unsigned long kx_mm_page_table_bytes(struct mm_struct *mm)
 	return mm_pgtables_bytes(mm);
 }
 
+int kx_vma_is_shared(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_MAYSHARE) != 0;
+}
+
 static char *format_name(char *buffer, int size, const char *format, const char *name)
 {
 	snprintf(buffer, size, format, name);

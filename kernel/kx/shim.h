@@ -60,6 +60,7 @@ struct kx_segments {
 void kx_mm_segments(struct mm_struct *mm, struct kx_segments *segments);
 unsigned long kx_mm_rss(struct mm_struct *mm);
 unsigned long kx_mm_page_table_bytes(struct mm_struct *mm);
+int kx_vma_is_shared(const struct vm_area_struct *vma);
 char *kx_vma_name(struct vm_area_struct *vma, char *buffer, int size);
 
 /* table.rs */

@@ -45,6 +45,7 @@ extern "C" {
     pub(crate) fn kx_mm_segments(mm: *mut bindings::mm_struct, segments: *mut Segments);
     pub(crate) fn kx_mm_rss(mm: *mut bindings::mm_struct) -> ffi::c_ulong;
     pub(crate) fn kx_mm_page_table_bytes(mm: *mut bindings::mm_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_vma_is_shared(vma: *const bindings::vm_area_struct) -> ffi::c_int;
     pub(crate) fn kx_vma_name(
         vma: *mut bindings::vm_area_struct,
         buffer: *mut ffi::c_char,
