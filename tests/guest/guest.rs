@@ -8,3 +8,4 @@
 mod hello;
 mod memory_info;
 mod support;
+mod vm_layout;

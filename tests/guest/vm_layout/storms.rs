@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Loading and unloading while processes come and go.
+
+use std::fs;
+
+use anyhow::{ensure, Result};
+use workloads::{layout_of, refusal, Workload};
+
+/// Numbers that look random and are the same in each run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+fn rounds() -> usize {
+    match std::env::var("PAGELENS_LONG").as_deref() {
+        Ok("1") => 1000,
+        _ => 100,
+    }
+}
+
+/// The processes that there are, and as many numbers of which some are none.
+fn pids(random: &mut Random) -> Result<Vec<u32>> {
+    let entries = fs::read_dir("/proc")?;
+    let mut pids: Vec<u32> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    let newest = pids.iter().copied().max().unwrap_or(1) as usize;
+    pids.extend((0..pids.len()).map(|_| random.below(newest + 100) as u32 + 1));
+    Ok(pids)
+}
+
+#[test]
+fn it_loads_for_random_pids_while_they_come_and_go() -> Result<()> {
+    let _storm = ["fork", "exec", "exit", "munmap", "collapse"]
+        .iter()
+        .map(|kind| Workload::start("storm", &[kind]))
+        .collect::<Result<Vec<_>>>()?;
+    let still = Workload::start("holder", &["rw:aa:100"])?;
+    let expected = layout_of(still.pid(), "")?;
+    let mut random = Random(42);
+    let (mut shown, mut refused, mut of_the_storm) = (0, 0, 0);
+    for round in 0..rounds() {
+        let pids = pids(&mut random)?;
+        let pid = match round % 10 {
+            0 => still.pid(),
+            _ => pids[random.below(pids.len())],
+        };
+        match layout_of(pid, "") {
+            Ok(report) => {
+                shown += 1;
+                of_the_storm += usize::from(report.name == "storm");
+                let layout = &report.layout;
+                ensure!(
+                    layout.rss <= layout.total_vm && layout.vma_count > 0,
+                    "{report:?}"
+                );
+                if pid == still.pid() {
+                    assert_eq!(report.layout, expected.layout, "round {round}");
+                }
+            }
+            // ESRCH and EINVAL: no such process, a kernel thread.
+            Err(error) if matches!(refusal(&error), Some(3 | 22)) => refused += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    println!("{shown} shown, {of_the_storm} of them of the storm, {refused} refused");
+    assert!(shown > 0 && refused > 0 && of_the_storm > 0);
+    Ok(())
+}
+
+/// A process that ends while it is looked at: children that live for a moment.
+#[test]
+fn a_dying_process_is_shown_whole_or_refused() -> Result<()> {
+    let (mut shown, mut refused) = (0, 0);
+    for round in 0..rounds() {
+        let mut child = std::process::Command::new("storm").arg("none").spawn()?;
+        // Sooner or later in its life.
+        std::thread::sleep(std::time::Duration::from_micros(round as u64 % 50 * 100));
+        let result = layout_of(child.id(), "");
+        child.wait()?;
+        match result {
+            Ok(_) => shown += 1,
+            Err(error) if refusal(&error) == Some(3) => refused += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    println!("{shown} shown, {refused} refused");
+    Ok(())
+}
