@@ -14,6 +14,9 @@ pub struct SysSetting {
 }
 
 impl SysSetting {
+    /// What [`SysSetting::huge_pages`] sets. Kernels without transparent huge pages lack it.
+    pub const HUGE_PAGES: &'static str = "/sys/kernel/mm/transparent_hugepage/enabled";
+
     /// Writes `value` to `path`.
     ///
     /// # Errors
@@ -33,7 +36,7 @@ impl SysSetting {
     /// # Errors
     /// As [`SysSetting::set`].
     pub fn huge_pages(value: &str) -> Result<Self> {
-        Self::set("/sys/kernel/mm/transparent_hugepage/enabled", value)
+        Self::set(Self::HUGE_PAGES, value)
     }
 }
 

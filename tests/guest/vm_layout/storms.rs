@@ -22,36 +22,36 @@ impl Random {
 fn rounds() -> usize {
     match std::env::var("PAGELENS_LONG").as_deref() {
         Ok("1") => 1000,
-        _ => 100,
+        _ => 30,
     }
 }
 
-/// The processes that there are, and as many numbers of which some are none.
-fn pids(random: &mut Random) -> Result<Vec<u32>> {
+/// The processes that there are now from number `first` on.
+fn pids(first: u32) -> Result<Vec<u32>> {
     let entries = fs::read_dir("/proc")?;
-    let mut pids: Vec<u32> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    let newest = pids.iter().copied().max().unwrap_or(1) as usize;
-    pids.extend((0..pids.len()).map(|_| random.below(newest + 100) as u32 + 1));
-    Ok(pids)
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(pids.filter(|pid| *pid >= first).collect())
 }
 
 #[test]
 fn it_loads_for_random_pids_while_they_come_and_go() -> Result<()> {
+    let still = Workload::start("holder", &["rw:aa:100"])?;
     let _storm = ["fork", "exec", "exit", "munmap", "collapse"]
         .iter()
         .map(|kind| Workload::start("storm", &[kind]))
         .collect::<Result<Vec<_>>>()?;
-    let still = Workload::start("holder", &["rw:aa:100"])?;
     let expected = layout_of(still.pid(), "")?;
     let mut random = Random(42);
     let (mut shown, mut refused, mut of_the_storm) = (0, 0, 0);
     for round in 0..rounds() {
-        let pids = pids(&mut random)?;
-        let pid = match round % 10 {
+        // One that stands still, one of the storm, any process, any number.
+        let pid = match round % 5 {
             0 => still.pid(),
-            _ => pids[random.below(pids.len())],
+            1 => random.below(still.pid() as usize + 100) as u32 + 1,
+            kind => {
+                let pids = pids(if kind == 2 { 1 } else { still.pid() + 1 })?;
+                pids[random.below(pids.len())]
+            }
         };
         match layout_of(pid, "") {
             Ok(report) => {
