@@ -14,8 +14,7 @@ pub struct SysSetting {
 }
 
 impl SysSetting {
-    /// What [`SysSetting::huge_pages`] sets. Kernels without transparent huge pages lack it.
-    pub const HUGE_PAGES: &'static str = "/sys/kernel/mm/transparent_hugepage/enabled";
+    const HUGE_PAGES: &'static str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
     /// Writes `value` to `path`.
     ///
@@ -29,6 +28,12 @@ impl SysSetting {
             path,
             old: chosen(&shown).to_owned(),
         })
+    }
+
+    /// Whether this kernel has transparent huge pages; those for real time do not.
+    #[must_use]
+    pub fn has_huge_pages() -> bool {
+        Path::new(Self::HUGE_PAGES).exists()
     }
 
     /// Sets whether anonymous memory gets transparent huge pages: `always`, `never`, …

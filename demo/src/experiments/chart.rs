@@ -41,11 +41,22 @@ pub enum Dash {
     Dotted,
 }
 
+/// Where a name stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// To the left of its point, and above.
+    Above,
+    /// To the right of its point, and below.
+    Below,
+}
+
 /// A line with its name beside it.
 pub struct Series {
     pub label: String,
     /// The index of the point at which the name stands.
     pub label_at: usize,
+    /// On which side of the line.
+    pub side: Side,
     pub marker: Marker,
     pub dash: Dash,
     pub points: Vec<(f64, f64)>,
@@ -213,12 +224,16 @@ where
         .map_err(drawing)?;
     }
     if let Some(place) = places().nth(series.label_at) {
-        let style = canvas.font(14).style(FontStyle::Bold).color(&colour);
-        let style = style.pos(Pos::new(HPos::Right, VPos::Bottom));
-        let above = (place.0 - px(6), place.1 - px(8));
+        let style = canvas.bold(13).color(&colour);
+        let (anchor, dx, dy) = match series.side {
+            Side::Above => (Pos::new(HPos::Right, VPos::Bottom), -6, -8),
+            Side::Below => (Pos::new(HPos::Left, VPos::Top), 10, 4),
+        };
+        let (dx, dy) = canvas.at(dx, dy);
+        let beside = (place.0 + dx, place.1 + dy);
         canvas
             .area
-            .draw_text(&series.label, &style, above)
+            .draw_text(&series.label, &style.pos(anchor), beside)
             .map_err(drawing)?;
     }
     Ok(())

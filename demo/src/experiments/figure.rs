@@ -48,9 +48,14 @@ where
         ("sans-serif", self.px(size)).into_font()
     }
 
+    /// A bold font of `size`. (`FontDesc::style` would keep the glyphs of the normal one.)
+    pub fn bold(&self, size: u32) -> FontDesc<'static> {
+        ("sans-serif", self.px(size), FontStyle::Bold).into_font()
+    }
+
     /// The lines of a title, from the top left.
     pub fn title(&self, lines: &[String]) -> Result<()> {
-        let font = self.font(17).style(FontStyle::Bold).color(&INK);
+        let font = self.bold(17).color(&INK);
         for (line, y) in lines.iter().zip((14..).step_by(23)) {
             self.area
                 .draw_text(line, &font, self.at(16, y))

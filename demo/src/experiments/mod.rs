@@ -42,8 +42,7 @@ pub fn play(narrator: &Narrator) -> Result<()> {
     );
     show_report(narrator)?;
     // With them, what one page costs depends on how its neighbours happen to be aligned.
-    let _small_pages = Path::new(SysSetting::HUGE_PAGES)
-        .exists()
+    let _small_pages = SysSetting::has_huge_pages()
         .then(|| SysSetting::huge_pages("never"))
         .transpose()?;
     let experiments = [

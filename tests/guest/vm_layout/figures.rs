@@ -160,6 +160,10 @@ fn of_as_many_vmas_as_a_process_may_have() -> Result<()> {
 
 #[test]
 fn of_a_program_with_huge_pages() -> Result<()> {
+    if !SysSetting::has_huge_pages() {
+        println!("skipped: this kernel has no transparent huge pages");
+        return Ok(());
+    }
     let holder = Workload::start("holder", &["huge:11:4"])?;
     let huge = sum(holder.pid(), "smaps", "AnonHugePages:")?;
     ensure!(huge >= 4 * 2048, "the holder has no huge pages: {huge} kB");

@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::{ensure, Result};
-use workloads::{layout_of, refusal, Workload};
+use workloads::{layout_of, refusal, SysSetting, Workload};
 
 /// Numbers that look random and are the same in each run.
 struct Random(u64);
@@ -36,7 +36,11 @@ fn pids(first: u32) -> Result<Vec<u32>> {
 #[test]
 fn it_loads_for_random_pids_while_they_come_and_go() -> Result<()> {
     let still = Workload::start("holder", &["rw:aa:100"])?;
-    let _storm = ["fork", "exec", "exit", "munmap", "collapse"]
+    let mut kinds = vec!["fork", "exec", "exit", "munmap"];
+    if SysSetting::has_huge_pages() {
+        kinds.push("collapse");
+    }
+    let _storm = kinds
         .iter()
         .map(|kind| Workload::start("storm", &[kind]))
         .collect::<Result<Vec<_>>>()?;
