@@ -2,7 +2,7 @@
 //! What is reported, and how it gets into the log.
 //!
 //! Lock order: the address space's mmap lock alone, held while the report is taken (at most
-//! [`VMAS_MAX`] VMAs and one table, some tens of microseconds), never while it is printed.
+//! [`VMAS_MAX`] VMAs and one table), never while it is printed.
 
 use crate::UNMASK;
 use core::format_args;
