@@ -138,14 +138,14 @@ impl Chart {
             .y_label_area_size(canvas.px(52))
             .build_cartesian_2d(0.0..x_end, 0.0..y_end)
             .map_err(drawing)?;
-        let label = canvas.font(13).color(&INK);
+        let label = canvas.font(14).color(&INK);
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
             .bold_line_style(GRID.stroke_width(canvas.px(1)))
             .axis_style(INK.stroke_width(canvas.px(1)))
             .label_style(label.clone())
-            .axis_desc_style(canvas.font(14).color(&INK))
+            .axis_desc_style(canvas.font(15).color(&INK))
             .x_label_formatter(&|value| format!("{value}"))
             .y_label_formatter(&|value| format!("{value}"))
             .x_desc(&self.x.label)
@@ -162,7 +162,7 @@ impl Chart {
             canvas.area.draw(&line).map_err(drawing)?;
             let (x, y) = at(note.x, y_end);
             for (text, side, gap) in [(&note.left, HPos::Right, -8), (&note.right, HPos::Left, 8)] {
-                let style = canvas.font(13).color(&GREY).pos(Pos::new(side, VPos::Top));
+                let style = canvas.font(14).color(&GREY).pos(Pos::new(side, VPos::Top));
                 let place = (x + canvas.at(gap, 0).0, y + canvas.at(0, 4).1);
                 canvas
                     .area
@@ -224,7 +224,7 @@ where
         .map_err(drawing)?;
     }
     if let Some(place) = places().nth(series.label_at) {
-        let style = canvas.bold(13).color(&colour);
+        let style = canvas.bold(14).color(&colour);
         let (anchor, dx, dy) = match series.side {
             Side::Above => (Pos::new(HPos::Right, VPos::Bottom), -6, -8),
             Side::Below => (Pos::new(HPos::Left, VPos::Top), 10, 4),

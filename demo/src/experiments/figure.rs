@@ -55,7 +55,7 @@ where
 
     /// The lines of a title, from the top left.
     pub fn title(&self, lines: &[String]) -> Result<()> {
-        let font = self.bold(17).color(&INK);
+        let font = self.bold(18).color(&INK);
         for (line, y) in lines.iter().zip((14..).step_by(23)) {
             self.area
                 .draw_text(line, &font, self.at(16, y))

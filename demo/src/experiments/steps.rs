@@ -75,14 +75,14 @@ impl Steps {
         };
         for (index, (step, _)) in self.rows.iter().enumerate() {
             let step = format!("{}. {step}", index + 1);
-            text(&step, 13, &INK, (16, middle(index)), HPos::Left)?;
+            text(&step, 14, &INK, (16, middle(index)), HPos::Left)?;
         }
         for ((column, shown), x) in SHOWN.iter().enumerate().zip(COLUMNS) {
             for (line, head) in shown.head.iter().enumerate() {
                 let y = HEAD - 34 + 17 * line as i32;
                 text(
                     head,
-                    13,
+                    14,
                     if line == 0 { &INK } else { &GREY },
                     (x, y),
                     HPos::Left,
@@ -101,7 +101,7 @@ impl Steps {
                 let bar = Rectangle::new(corners, BLUE.filled());
                 canvas.area.draw(&bar).map_err(drawing)?;
                 let number = format!("{value:.*}", shown.decimals);
-                text(&number, 13, &INK, (x + length + 6, y), HPos::Left)?;
+                text(&number, 14, &INK, (x + length + 6, y), HPos::Left)?;
             }
             let ends = vec![canvas.at(x, HEAD - 4), canvas.at(x, self.height() - FOOT)];
             let axis = PathElement::new(ends, INK.stroke_width(canvas.px(1)));
