@@ -3,6 +3,7 @@
 //! what it refuses, and the weather.
 
 mod elf32;
+mod faults;
 mod figures;
 mod page_tables;
 mod refusals;
