@@ -4,6 +4,7 @@
 //! Each scene runs for real, shows what it does and checks what it sees. The tour ends with
 //! 0 only if everything was as told.
 
+mod experiments;
 mod hello;
 mod memory_info;
 mod narrator;
@@ -12,7 +13,11 @@ use anyhow::{bail, Context, Result};
 use narrator::Narrator;
 
 type Scene = fn(&Narrator) -> Result<()>;
-const SCENES: &[(&str, Scene)] = &[("hello", hello::play), ("memory_info", memory_info::play)];
+const SCENES: &[(&str, Scene)] = &[
+    ("hello", hello::play),
+    ("memory_info", memory_info::play),
+    ("experiments", experiments::play),
+];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

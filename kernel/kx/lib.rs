@@ -15,11 +15,13 @@
 
 pub mod chunked;
 pub mod frame;
+pub mod layout;
 pub mod log;
 pub mod mm;
 pub mod param;
 pub mod procfile;
 pub mod sched;
 mod sys;
+pub mod table;
 pub mod task;
 pub mod walk;

@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 use kernel::{
     bindings,
     prelude::*,
-    sync::atomic::{Atomic, Relaxed},
+    sync::atomic::{Atomic, AtomicType, Relaxed},
 };
 
 /// A text parameter of at most `N - 1` bytes, set when the module is loaded and never after.
@@ -73,6 +73,36 @@ impl Switch {
     }
 }
 
+/// A number that is given when the module is loaded and does not change later.
+///
+/// Declared by [`number_param!`](crate::number_param).
+#[repr(transparent)]
+pub struct Number<T: AtomicType>(Atomic<T>);
+
+impl Number<i32> {
+    /// Creates the parameter with its default.
+    pub const fn new(default: i32) -> Self {
+        Self(Atomic::new(default))
+    }
+
+    /// The number.
+    pub fn get(&self) -> i32 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Number<u64> {
+    /// Creates the parameter with its default.
+    pub const fn new(default: u64) -> Self {
+        Self(Atomic::new(default))
+    }
+
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
 /// A number that the module publishes and root may read through sysfs.
 ///
 /// Declared by [`measure!`](crate::measure).
@@ -127,6 +157,20 @@ impl Entry {
         let arg = core::ptr::from_ref(target).cast_mut().cast();
         let value = bindings::kernel_param__bindgen_ty_1 { arg };
         Self::new(name, &raw const bindings::param_ops_bool, 0o644, value)
+    }
+
+    /// A number of C's `int`.
+    pub const fn int(name: &'static CStr, target: &'static Number<i32>) -> Self {
+        let arg = core::ptr::from_ref(target).cast_mut().cast();
+        let value = bindings::kernel_param__bindgen_ty_1 { arg };
+        Self::new(name, &raw const bindings::param_ops_int, 0o400, value)
+    }
+
+    /// A number of C's `unsigned long long`, in decimal or with `0x` in front.
+    pub const fn ullong(name: &'static CStr, target: &'static Number<u64>) -> Self {
+        let arg = core::ptr::from_ref(target).cast_mut().cast();
+        let value = bindings::kernel_param__bindgen_ty_1 { arg };
+        Self::new(name, &raw const bindings::param_ops_ullong, 0o400, value)
     }
 
     /// A published number. The kernel reads an `unsigned long long`.
@@ -207,6 +251,25 @@ macro_rules! bool_param {
     };
 }
 
+/// Declares a [`Number`](crate::param::Number) and makes it known to the kernel.
+///
+/// ```ignore
+/// kx::number_param! {
+///     /// How often to greet.
+///     static TIMES: times: int(i32) = 1;
+///     "How often to greet (default: 1)"
+/// }
+/// ```
+#[macro_export]
+macro_rules! number_param {
+    ($(#[$doc:meta])* static $static:ident: $name:ident: $kind:ident($type:ty) = $default:literal; $description:literal) => {
+        $(#[$doc])*
+        static $static: $crate::param::Number<$type> =
+            $crate::param::Number::<$type>::new($default);
+        $crate::param_records!($kind, $name, &$static, stringify!($kind), $description);
+    };
+}
+
 /// Declares a [`Measure`](crate::param::Measure) and makes it known to the kernel.
 ///
 /// ```ignore
@@ -229,7 +292,7 @@ macro_rules! measure {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! param_records {
-    ($kind:ident, $name:ident, $target:expr, $type:literal, $description:literal) => {
+    ($kind:ident, $name:ident, $target:expr, $type:expr, $description:literal) => {
         const _: () = {
             #[link_section = "__param"]
             #[used(compiler)]
@@ -252,7 +315,7 @@ macro_rules! param_records {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! modinfo {
-    ($field:literal, $name:ident, $text:literal) => {
+    ($field:literal, $name:ident, $text:expr) => {
         const _: () = {
             const TEXT: &str = concat!($field, "=", stringify!($name), ":", $text, "\0");
             #[link_section = ".modinfo"]

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/dcache.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/magic.h>
 #include <linux/memory_hotplug.h>
+#include <linux/mm_inline.h>
 #include <linux/mmap_lock.h>
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
@@ -14,6 +17,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/swap.h>
+#include <asm/cpufeature.h>
 /* Does not include all that it needs. */
 #include <linux/leafops.h>
 
@@ -193,6 +197,129 @@ int kx_pmd_is_resident(u64 value)
 u64 kx_pfn_mask(void)
 {
 	return PTE_PFN_MASK;
+}
+
+/* layout.rs */
+
+void kx_mm_segments(struct mm_struct *mm, struct kx_segments *segments)
+{
+	spin_lock(&mm->arg_lock);
+	*segments = (struct kx_segments) {
+		.start_code = mm->start_code,
+		.end_code = mm->end_code,
+		.start_data = mm->start_data,
+		.end_data = mm->end_data,
+		.start_brk = mm->start_brk,
+		.brk = mm->brk,
+		.start_stack = mm->start_stack,
+		.arg_start = mm->arg_start,
+		.arg_end = mm->arg_end,
+		.env_start = mm->env_start,
+		.env_end = mm->env_end,
+	};
+	spin_unlock(&mm->arg_lock);
+}
+
+unsigned long kx_mm_rss(struct mm_struct *mm)
+{
+	return get_mm_counter_sum(mm, MM_FILEPAGES) + get_mm_counter_sum(mm, MM_ANONPAGES) +
+	       get_mm_counter_sum(mm, MM_SHMEMPAGES);
+}
+
+unsigned long kx_mm_page_table_bytes(struct mm_struct *mm)
+{
+	return mm_pgtables_bytes(mm);
+}
+
+int kx_vma_is_shared(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_MAYSHARE) != 0;
+}
+
+static char *format_name(char *buffer, int size, const char *format, const char *name)
+{
+	snprintf(buffer, size, format, name);
+	return buffer;
+}
+
+/* What /proc/PID/maps shows, in its order of precedence. */
+char *kx_vma_name(struct vm_area_struct *vma, char *buffer, int size)
+{
+	struct anon_vma_name *anon_name = anon_vma_name(vma);
+	const char *name;
+
+	if (vma->vm_file && anon_name)
+		return format_name(buffer, size, "[anon_shmem:%s]", anon_name->name);
+	if (vma->vm_file)
+		return d_path(file_user_path(vma->vm_file), buffer, size);
+	if (vma->vm_ops && vma->vm_ops->name) {
+		name = vma->vm_ops->name(vma);
+		if (name)
+			return format_name(buffer, size, "%s", name);
+	}
+	if (vma_is_initial_heap(vma))
+		return format_name(buffer, size, "%s", "[heap]");
+	if (vma_is_initial_stack(vma))
+		return format_name(buffer, size, "%s", "[stack]");
+	if (anon_name)
+		return format_name(buffer, size, "[anon:%s]", anon_name->name);
+	return format_name(buffer, size, "%s", "");
+}
+
+/* table.rs */
+
+static_assert(PTRS_PER_PGD == KX_TABLE_ENTRIES);
+
+unsigned int kx_paging_levels(void)
+{
+	return pgtable_l5_enabled() ? 5 : 4;
+}
+
+static void copy_top_table(const pgd_t *pgd, u64 *entries)
+{
+	unsigned int i;
+
+	for (i = 0; i < KX_TABLE_ENTRIES; i++)
+		entries[i] = READ_ONCE(pgd[i].pgd);
+}
+
+/* Returns whether programs run with a table of their own (PTI), which then is in @user. */
+int kx_copy_top_table(struct mm_struct *mm, u64 *entries, u64 *user)
+{
+	copy_top_table(mm->pgd, entries);
+#ifdef CONFIG_MITIGATION_PAGE_TABLE_ISOLATION
+	if (boot_cpu_has(X86_FEATURE_PTI)) {
+		copy_top_table(kernel_to_user_pgdp(mm->pgd), user);
+		return 1;
+	}
+#endif
+	return 0;
+}
+
+/*
+ * The entries of pgd, p4d, pud and pmd that translate @addr; 0 below the first
+ * that leads no further. With four levels, pgd and p4d are the same entry.
+ */
+void kx_read_path(struct mm_struct *mm, unsigned long addr, u64 path[4])
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4dp, p4d;
+	pud_t pud;
+
+	memset(path, 0, 4 * sizeof(*path));
+	path[0] = READ_ONCE(pgd->pgd);
+	if (pgd_none(*pgd) || unlikely(pgd_bad(*pgd)))
+		return;
+	p4dp = p4d_offset(pgd, addr);
+	p4d = READ_ONCE(*p4dp);
+	path[1] = p4d_val(p4d);
+	if (p4d_none(p4d) || unlikely(p4d_bad(p4d)))
+		return;
+	pud = READ_ONCE(*pud_offset(p4dp, addr));
+	path[2] = pud_val(pud);
+	if (pud_none(pud) || !pud_present(pud) || pud_leaf(pud) || unlikely(pud_bad(pud)))
+		return;
+	path[3] = pmd_val(pmdp_get_lockless(pmd_offset(&pud, addr)));
 }
 
 /* frame.rs */

@@ -50,6 +50,26 @@ int kx_pte_is_resident(u64 value);
 int kx_pmd_is_resident(u64 value);
 u64 kx_pfn_mask(void);
 
+/* layout.rs */
+struct kx_segments {
+	unsigned long start_code, end_code, start_data, end_data;
+	unsigned long start_brk, brk, start_stack;
+	unsigned long arg_start, arg_end, env_start, env_end;
+};
+
+void kx_mm_segments(struct mm_struct *mm, struct kx_segments *segments);
+unsigned long kx_mm_rss(struct mm_struct *mm);
+unsigned long kx_mm_page_table_bytes(struct mm_struct *mm);
+int kx_vma_is_shared(const struct vm_area_struct *vma);
+char *kx_vma_name(struct vm_area_struct *vma, char *buffer, int size);
+
+/* table.rs */
+#define KX_TABLE_ENTRIES 512
+
+unsigned int kx_paging_levels(void);
+int kx_copy_top_table(struct mm_struct *mm, u64 *entries, u64 *user);
+void kx_read_path(struct mm_struct *mm, unsigned long addr, u64 path[4]);
+
 /* frame.rs */
 enum kx_frame {
 	KX_FOUND,

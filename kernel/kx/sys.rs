@@ -43,6 +43,24 @@ extern "C" {
     pub(crate) fn kx_pfn_mask() -> u64;
 
     pub(crate) fn kx_frame_get(pfn: ffi::c_ulong, frame: *mut *const ffi::c_void) -> ffi::c_uint;
+    pub(crate) fn kx_mm_segments(mm: *mut bindings::mm_struct, segments: *mut Segments);
+    pub(crate) fn kx_mm_rss(mm: *mut bindings::mm_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_mm_page_table_bytes(mm: *mut bindings::mm_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_vma_is_shared(vma: *const bindings::vm_area_struct) -> ffi::c_int;
+    pub(crate) fn kx_vma_name(
+        vma: *mut bindings::vm_area_struct,
+        buffer: *mut ffi::c_char,
+        size: ffi::c_int,
+    ) -> *mut ffi::c_char;
+
+    pub(crate) fn kx_paging_levels() -> ffi::c_uint;
+    pub(crate) fn kx_copy_top_table(
+        mm: *mut bindings::mm_struct,
+        entries: *mut u64,
+        user: *mut u64,
+    ) -> ffi::c_int;
+    pub(crate) fn kx_read_path(mm: *mut bindings::mm_struct, addr: ffi::c_ulong, path: *mut u64);
+
     pub(crate) fn kx_frame_put(frame: *const ffi::c_void);
 
     pub(crate) fn kx_pde_data(inode: *const bindings::inode) -> *mut ffi::c_void;
@@ -56,6 +74,22 @@ pub(crate) const KX_PMD: ffi::c_uint = 2;
 /// `enum kx_frame` of `shim.h`.
 pub(crate) const KX_FOUND: ffi::c_uint = 0;
 pub(crate) const KX_LOST: ffi::c_uint = 1;
+/// `struct kx_segments` of `shim.h`.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Segments {
+    pub(crate) start_code: ffi::c_ulong,
+    pub(crate) end_code: ffi::c_ulong,
+    pub(crate) start_data: ffi::c_ulong,
+    pub(crate) end_data: ffi::c_ulong,
+    pub(crate) start_brk: ffi::c_ulong,
+    pub(crate) brk: ffi::c_ulong,
+    pub(crate) start_stack: ffi::c_ulong,
+    pub(crate) arg_start: ffi::c_ulong,
+    pub(crate) arg_end: ffi::c_ulong,
+    pub(crate) env_start: ffi::c_ulong,
+    pub(crate) env_end: ffi::c_ulong,
+}
 
 /// `struct proc_ops` of `include/linux/proc_fs.h`; `shim.c` asserts the offsets.
 #[repr(C)]

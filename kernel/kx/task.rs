@@ -63,6 +63,8 @@ pub struct Process {
     pub pid: Pid,
     /// The name of its leading thread.
     pub comm: Comm,
+    /// Whether it belongs to the kernel.
+    pub is_kernel_thread: bool,
     /// Its address space; `None` for a kernel thread and for a process without a living thread.
     pub mm: Option<ARef<Mm>>,
 }
@@ -90,6 +92,21 @@ pub fn first_from(number: i32) -> Option<Process> {
     }
 }
 
+/// The process that bears `number` in the pid namespace of the current task. The numbers of other
+/// threads than a process's first are not found.
+pub fn find(number: i32) -> Option<Process> {
+    let _guard = rcu::read_lock();
+    // SAFETY: In an RCU read section.
+    let pid = NonNull::new(unsafe { bindings::find_vpid(number) })?;
+    // SAFETY: As above, and `pid` is valid as long as the section lasts.
+    let leader = unsafe { bindings::pid_task(pid.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
+    let leader = NonNull::new(leader)?;
+    // SAFETY: `pid` and the initial namespace are valid.
+    let number = unsafe { bindings::pid_nr_ns(pid.as_ptr(), &raw mut bindings::init_pid_ns) };
+    // SAFETY: Both were found in this section.
+    Some(unsafe { describe(number, pid, leader) })
+}
+
 /// # Safety
 ///
 /// In an RCU read section in which `pid` and `leader` were found.
@@ -105,6 +122,8 @@ unsafe fn describe(
             .cast::<[u8; COMM_LEN]>()
             .read_volatile()
     };
+    // SAFETY: As above; a task does not change sides.
+    let flags = unsafe { (&raw const (*leader.as_ptr()).flags).read_volatile() };
     // SAFETY: By this function's requirements.
     let mm = NonNull::new(unsafe { sys::kx_process_mm(leader.as_ptr()) });
     // SAFETY: `kx_process_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
@@ -116,6 +135,7 @@ unsafe fn describe(
         // INVARIANT: The reference was taken just above.
         pid: Pid(pid),
         comm: Comm(comm),
+        is_kernel_thread: flags & bindings::PF_KTHREAD != 0,
         mm,
     }
 }

@@ -208,6 +208,12 @@ fn visit_slot(
 }
 
 impl Table {
+    /// The entry of `address` in the table to which `pmd` pointed. `None` if the table is not there
+    /// any more. The mmap lock of `mm` is held, and a VMA holds the address.
+    pub(crate) fn entry(&mut self, mm: &MmWithUser, address: usize, pmd: u64) -> Option<u64> {
+        self.copy(mm, address, pmd, 1)?.first().copied()
+    }
+
     /// Copies the entries of the table that `pmd` pointed to, `count` of them from that of
     /// `address` on. `None` if the table is not there any more.
     fn copy(&mut self, mm: &MmWithUser, address: usize, pmd: u64, count: usize) -> Option<&[u64]> {

@@ -6,13 +6,15 @@
 //! This library is for whoever runs them there: the tests, the benches, the tour.
 
 mod ksm;
+mod layout;
 pub mod map;
-mod module;
+pub mod module;
 pub mod process;
 mod running;
 mod setting;
 
 pub use ksm::Ksm;
+pub use layout::{layout_of, refusal};
 pub use module::{KernelLog, Module};
 pub use running::Workload;
 pub use setting::SysSetting;

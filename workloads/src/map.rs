@@ -63,6 +63,19 @@ impl Map {
         Ok(Self { start, length })
     }
 
+    /// Private memory of `count` huge pages from the kernel's pool.
+    ///
+    /// # Errors
+    /// If the pool (`/proc/sys/vm/nr_hugepages`) has not so many.
+    pub fn hugetlb(count: usize) -> Result<Self> {
+        let length = count * HUGE_PAGE;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::HUGETLB;
+        // SAFETY: As in `anonymous`.
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), length, protection, flags)? };
+        Self::new(start.cast(), length)
+    }
+
     /// A private, read-only mapping of a whole file.
     ///
     /// # Errors
@@ -142,6 +155,21 @@ impl Map {
     pub fn protect(&mut self, protection: MprotectFlags) -> Result<()> {
         // SAFETY: By the invariant nobody refers to the memory whose protection changes.
         unsafe { mprotect(self.start.as_ptr().cast(), self.length, protection)? };
+        Ok(())
+    }
+
+    /// `mprotect` of the first page, the third, the fifth, …
+    ///
+    /// # Errors
+    /// If the kernel refuses, for example because there are too many mappings.
+    pub fn protect_every_other(&mut self, protection: MprotectFlags) -> Result<()> {
+        for index in (0..self.pages()).step_by(2) {
+            // SAFETY: The page is within the mapping; for the rest as in `protect`.
+            unsafe {
+                let page = self.start.as_ptr().add(index * PAGE);
+                mprotect(page.cast(), PAGE, protection)?;
+            }
+        }
         Ok(())
     }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernel modules, and what they log.
 
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -51,6 +52,28 @@ impl Drop for Module {
             eprintln!("{error:#}");
         }
     }
+}
+
+/// Loads a module of the lab without modprobe, and so with the kernel's own errno.
+///
+/// # Errors
+/// If the file is not there, or what the module's `init` returned.
+pub fn insert(name: &str, parameters: &str) -> io::Result<()> {
+    let file = File::open(format!("/modules/{name}.ko"))?;
+    let parameters = CString::new(parameters)?;
+    Ok(rustix::system::finit_module(&file, &parameters, 0)?)
+}
+
+/// Unloads a module without modprobe.
+///
+/// # Errors
+/// If it is not loaded, or in use.
+pub fn remove(name: &str) -> io::Result<()> {
+    let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    Ok(rustix::system::delete_module(
+        &CString::new(name)?,
+        nonblock,
+    )?)
 }
 
 fn is_loaded(name: &str) -> bool {

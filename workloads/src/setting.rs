@@ -14,6 +14,8 @@ pub struct SysSetting {
 }
 
 impl SysSetting {
+    const HUGE_PAGES: &'static str = "/sys/kernel/mm/transparent_hugepage/enabled";
+
     /// Writes `value` to `path`.
     ///
     /// # Errors
@@ -28,12 +30,18 @@ impl SysSetting {
         })
     }
 
+    /// Whether this kernel has transparent huge pages; those for real time do not.
+    #[must_use]
+    pub fn has_huge_pages() -> bool {
+        Path::new(Self::HUGE_PAGES).exists()
+    }
+
     /// Sets whether anonymous memory gets transparent huge pages: `always`, `never`, …
     ///
     /// # Errors
     /// As [`SysSetting::set`].
     pub fn huge_pages(value: &str) -> Result<Self> {
-        Self::set("/sys/kernel/mm/transparent_hugepage/enabled", value)
+        Self::set(Self::HUGE_PAGES, value)
     }
 }
 

@@ -9,14 +9,22 @@ use crate::vm::{self, VmRequest};
 /// What the scenes' programs need at most.
 const MEMORY_MIB: u32 = 2048;
 
+/// The scene that leaves files, where it leaves them in the guest, and where they go below `target/`.
+const EXPERIMENTS: &str = "experiments";
+const LEFT_IN: &str = "/root/experiments";
+
 /// Runs all scenes, or one; 0 only if every scene's result was right.
 pub fn run(lab: &Lab, kernel: &str, scene: Option<&str>) -> Result<u8> {
     let mut command = vec!["pagelens-demo"];
     command.extend(scene.map(|scene| ["--scene", scene]).iter().flatten());
+    let leaves_files = scene.is_none_or(|scene| scene == EXPERIMENTS);
+    let target = lab.target.join(EXPERIMENTS);
+    let fetches = leaves_files.then(|| (LEFT_IN.into(), target));
     vm::run(
         lab,
         VmRequest {
             memory_mib: MEMORY_MIB,
+            fetches: fetches.into_iter().collect(),
             ..VmRequest::new(kernel, &command)
         },
     )

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask test`: lints, unit tests, the lab's own tests, the guest tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -17,6 +17,44 @@ const MEMORY_MIB: u32 = 4096;
 
 /// Where the test binary is put in the guest.
 const GUEST_BINARY: &str = "/root/guest-tests";
+
+/// A machine to test on.
+struct Machine {
+    what: &'static str,
+    /// Words for the kernel's command line.
+    append: &'static str,
+    /// The tests for which it matters; all if empty.
+    only: &'static str,
+}
+
+/// The emulated processor translates addresses in five levels and needs no page-table isolation;
+/// most others translate in four, and some need it.
+const MACHINES: [&Machine; 2] = [
+    &Machine {
+        what: "as it is",
+        append: "",
+        only: "",
+    },
+    &Machine {
+        what: "with four levels of page tables, isolated",
+        append: "no5lvl pti=on",
+        only: "page_tables",
+    },
+];
+
+/// A dynamically linked program and what it needs, from the toolchain root: our own programs are
+/// linked statically.
+const DYNAMIC: [(&str, &str); 3] = [
+    ("usr/bin/cat", "/lab/dynamic/cat"),
+    (
+        "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+        "/lib64/ld-linux-x86-64.so.2",
+    ),
+    (
+        "usr/lib/x86_64-linux-gnu/libc.so.6",
+        "/lib/x86_64-linux-gnu/libc.so.6",
+    ),
+];
 
 /// Tells the lab's own tests which kernel they are to boot.
 pub const KERNEL_VARIABLE: &str = "PAGELENS_TEST_KERNEL";
@@ -44,9 +82,14 @@ pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<
         if !lab_tests(lab, kernel, filter)? {
             failed.push(format!("lab tests on {kernel}"));
         }
-        match guest_tests(lab, kernel, long, filter)? {
-            0 => {}
-            status => failed.push(format!("guest tests on {kernel} (status {status})")),
+        for machine in MACHINES {
+            match guest_tests(lab, kernel, long, filter, machine)? {
+                0 => {}
+                status => failed.push(format!(
+                    "guest tests on {kernel}, {} (status {status})",
+                    machine.what
+                )),
+            }
         }
     }
     if !failed.is_empty() {
@@ -89,8 +132,21 @@ fn lab_tests(lab: &Lab, kernel: &str, filter: Option<&str>) -> Result<bool> {
     run::passthrough(cargo.env(KERNEL_VARIABLE, kernel))
 }
 
-fn guest_tests(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<u8> {
-    lab.ui.note(&format!("— guest tests on {kernel} —"));
+fn guest_tests(
+    lab: &Lab,
+    kernel: &str,
+    long: bool,
+    filter: Option<&str>,
+    machine: &Machine,
+) -> Result<u8> {
+    // A filter of another subject leaves nothing to do on a machine for few tests.
+    let filter = match filter {
+        Some(filter) if !machine.only.is_empty() && !filter.contains(machine.only) => return Ok(0),
+        Some(filter) => Some(filter),
+        None => Some(machine.only).filter(|only| !only.is_empty()),
+    };
+    lab.ui
+        .note(&format!("— guest tests on {kernel}, {} —", machine.what));
     let binary = programs::build_guest_tests(lab)?;
     let mut command = vec![
         "env",
@@ -102,9 +158,13 @@ fn guest_tests(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Res
     ];
     command.extend([GUEST_BINARY, "--test-threads=1"]);
     command.extend(filter);
+    let root = lab.kernel(kernel)?.root.dir;
+    let mut copies = vec![(binary, PathBuf::from(GUEST_BINARY))];
+    copies.extend(DYNAMIC.map(|(from, to)| (root.join(from), Path::new(to).to_owned())));
     let request = VmRequest {
         memory_mib: MEMORY_MIB,
-        copies: vec![(binary, PathBuf::from(GUEST_BINARY))],
+        copies,
+        append: machine.append.to_owned(),
         ..VmRequest::new(kernel, &command)
     };
     vm::run(lab, request)

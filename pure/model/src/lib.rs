@@ -11,6 +11,8 @@
 #![forbid(unsafe_code)]
 
 pub mod group;
+pub mod layout;
 pub mod memory_info;
 pub mod pte;
 pub mod sort;
+pub mod table;

@@ -5,12 +5,16 @@
 //! `memory_info`; [`proc`] computes the figures from `/proc` alone, slowly, and says
 //! where `/proc` cannot know (see [`proc::Survey`]). [`Source`] picks one of them.
 //!
+//! [`layout`] does the same for how one process's address space is laid out, from the log
+//! lines of the module `vm_layout` or from `/proc`.
+//!
 //! Figures are in the units of the interface they come from; for `memory_info` that is
 //! pages of 4 KiB. This crate never changes the processes it looks at.
 
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod layout;
 mod memory_info;
 pub mod proc;
 mod program;

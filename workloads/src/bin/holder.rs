@@ -15,6 +15,8 @@
 //! | `none:BYTE:N` | private, full of BYTE, then without any permission |
 //! | `shm:BYTE:N` | shared, full of BYTE, writable |
 //! | `huge:BYTE:N` | N huge pages of 2 MiB full of BYTE, then made read-only |
+//! | `split:N` | 2N private mappings of one page each, untouched: they cannot merge, as every other is read-only |
+//! | `hugetlb:N` | N huge pages of 2 MiB of the pool (`/proc/sys/vm/nr_hugepages`), written |
 //! | `file:PATH` | private mapping of a file, read |
 //!
 //! And those that do something with all of it:
@@ -100,6 +102,8 @@ impl Holder {
                 map.protect(MprotectFlags::empty())?;
                 self.read_only.push(map);
             }
+            "split" => self.read_only.push(split(number(rest)?)?),
+            "hugetlb" => self.shared.push(hugetlb(number(rest)?)?),
             "huge" => self.read_only.push(huge(rest)?),
             "file" => {
                 let map = Map::file(&File::open(rest)?)?;
@@ -193,6 +197,19 @@ fn huge(text: &str) -> Result<Map> {
     map.advise(Advice::LinuxHugepage)?;
     map.write_pages(|_, page| page.fill(byte));
     map.protect(MprotectFlags::READ)?;
+    Ok(map)
+}
+
+/// Every other page is read-only, so that each is a mapping of its own.
+fn split(count: usize) -> Result<Map> {
+    let mut map = Map::anonymous(2 * count, false)?;
+    map.protect_every_other(MprotectFlags::READ)?;
+    Ok(map)
+}
+
+fn hugetlb(count: usize) -> Result<Map> {
+    let mut map = Map::hugetlb(count)?;
+    map.touch_by_writing();
     Ok(map)
 }
 

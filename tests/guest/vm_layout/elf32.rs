@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A 32-bit program made by hand, as the guest has no compiler and no 32-bit libc.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command};
+
+use anyhow::{Context, Result};
+
+use crate::support::{state, wait_until};
+
+const CODE_AT: u32 = 0x0804_8000;
+const DATA_AT: u32 = 0x0804_a000;
+const HEADER: u32 = 52;
+const PROGRAM_HEADER: u32 = 32;
+
+/// `for (;;) pause();` by way of `int 0x80`.
+const CODE: [u8; 9] = [0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7];
+
+/// A statically linked executable: one segment of code, and one of data with 8 KiB more than the
+/// file holds.
+fn program() -> Vec<u8> {
+    let code_offset = HEADER + 2 * PROGRAM_HEADER;
+    let length = code_offset + CODE.len() as u32;
+    let mut file = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    // Type, machine (80386).
+    file.extend([2u16, 3].map(u16::to_le_bytes).concat());
+    // Version, entry, program headers, section headers, flags.
+    let words = [1, CODE_AT + code_offset, HEADER, 0, 0];
+    file.extend(words.map(u32::to_le_bytes).concat());
+    // The sizes of this header and of a program header, their number; no section headers.
+    let halves = [HEADER as u16, PROGRAM_HEADER as u16, 2, 0, 0, 0];
+    file.extend(halves.map(u16::to_le_bytes).concat());
+    for (address, more, flags) in [(CODE_AT, 0, 5), (DATA_AT, 0x2000, 6)] {
+        // Load: offset, both addresses, size in the file and in memory, flags, alignment.
+        let words = [
+            1,
+            0,
+            address,
+            address,
+            length,
+            length + more,
+            flags,
+            0x1000u32,
+        ];
+        file.extend(words.map(u32::to_le_bytes).concat());
+    }
+    file.extend(CODE);
+    file
+}
+
+/// The running program, killed when dropped.
+pub struct Elf32(Child);
+
+impl Elf32 {
+    /// Starts it; `None` if this kernel runs no 32-bit programs.
+    pub fn start() -> Result<Option<Self>> {
+        const PATH: &str = "/tmp/elf32";
+        const ENOEXEC: i32 = 8;
+        fs::write(PATH, program())?;
+        fs::set_permissions(PATH, fs::Permissions::from_mode(0o755))?;
+        let child = match Command::new(PATH).spawn() {
+            Ok(child) => Self(child),
+            Err(error) if error.raw_os_error() == Some(ENOEXEC) => return Ok(None),
+            Err(error) => return Err(error).context(PATH),
+        };
+        wait_until("it pauses", || Ok(state(child.pid())? == 'S'))?;
+        Ok(Some(child))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Elf32 {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
