@@ -15,5 +15,6 @@ pub mod generation;
 pub mod group;
 pub mod ledger;
 pub mod memory_info;
+pub mod pf_stat;
 pub mod pte;
 pub mod sort;
