@@ -33,7 +33,7 @@ use crate::{
     new_raw_lock,
     rawlock::RawLock,
     sched,
-    task::Comm,
+    task::{self, Comm},
     watch::{Fault, Watch, Watcher},
 };
 use kernel::{
@@ -42,7 +42,7 @@ use kernel::{
     sync::{aref::ARef, Arc, SetOnce},
 };
 use model::{
-    cow::{Counts, Outcome},
+    cow::{Counts, Kind, Outcome},
     generation::Membership,
     ledger::{index_len, Area, Bucket, Folded, Ledger},
 };
@@ -108,24 +108,69 @@ struct Generation {
     /// The root's areas when it ended.
     areas: Areas,
     ledger: Ledger<KVVec<Bucket>, KVVec<u16>>,
-    /// Whose take-over that comes next is not a write's: 0 or the address of a task.
-    unsharing: usize,
+    pending: Pending,
+}
+
+/// What the last fault says about the next one of the same task.
+///
+/// There is room for one task; if two threads of a program do such rare things at the same moment,
+/// the first one's second event is taken for an ordinary one.
+#[derive(Clone, Copy)]
+struct Pending {
+    /// 0 for nobody.
+    task: usize,
+    /// The address at which the huge zero page may be split. Without one: the task unshares a page,
+    /// and a take-over is not a write's.
+    huge_zero: Option<u64>,
+}
+
+impl Pending {
+    const NONE: Self = Self {
+        task: 0,
+        huge_zero: None,
+    };
+
+    fn now(huge_zero: Option<u64>) -> Self {
+        Self {
+            task: task::current_id(),
+            huge_zero,
+        }
+    }
 }
 
 impl Generation {
     fn begin(&mut self) -> u32 {
         self.number = self.number.wrapping_add(1);
         self.ledger.clear();
-        self.unsharing = 0;
+        self.pending = Pending::NONE;
         self.number
     }
 
-    fn enter(&mut self, start: u64, outcome: Outcome, task: usize) {
-        let was_unsharing = core::mem::replace(&mut self.unsharing, 0) == task;
+    fn enter(&mut self, fault: &Fault<'_>, outcome: Outcome) {
+        let start = fault.area_start();
+        let pending = core::mem::replace(&mut self.pending, Pending::NONE);
+        let goes_on = pending.task == task::current_id();
         match outcome {
-            Outcome::Unshare => self.unsharing = task,
-            Outcome::Takeover(_) if was_unsharing => {}
-            _ => self.ledger.enter(start, outcome),
+            Outcome::Nothing => {}
+            Outcome::Unshare => self.pending = Pending::now(None),
+            Outcome::HugeZero => {
+                self.pending = Pending::now(fault.address());
+                self.ledger.count(start, Kind::ZeroFilled);
+            }
+            Outcome::Count(Kind::ZeroFilled)
+                if goes_on
+                    && pending.huge_zero.is_some()
+                    && pending.huge_zero == fault.address() =>
+            {
+                self.ledger.count(start, Kind::Split);
+            }
+            Outcome::Count(kind) => self.ledger.count(start, kind),
+            Outcome::Takeover { .. } if goes_on && pending.huge_zero.is_none() => {}
+            Outcome::Takeover { was, is_remote } => match (was, is_remote) {
+                (Kind::Copied, true) => {}
+                (was, false) => self.ledger.turn_into_reuse(start, was),
+                (_, true) => self.ledger.count(start, Kind::Remote),
+            },
         }
     }
 }
@@ -147,7 +192,7 @@ impl Program {
             root: Root::Never,
             areas: Areas::new()?,
             ledger: Ledger::new(buckets, index).ok_or(EINVAL)?,
-            unsharing: 0,
+            pending: Pending::NONE,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -221,7 +266,7 @@ impl Watcher for Programs {
         }
         let mut generation = program.generation.lock();
         if generation.number == membership.generation {
-            generation.enter(fault.area_start(), outcome, crate::task::current_id());
+            generation.enter(fault, outcome);
         }
     }
 

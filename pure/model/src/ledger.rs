@@ -11,7 +11,7 @@
 //! are counted together, without an address. Entering costs one hash and, as a rule, one look; a
 //! repeated area not even that.
 
-use crate::cow::{Counts, Kind, Outcome, Takeover};
+use crate::cow::{Counts, Kind};
 use core::ops::DerefMut;
 
 /// The counts of faults in areas that began at one address.
@@ -90,27 +90,14 @@ impl<B: DerefMut<Target = [Bucket]>, I: DerefMut<Target = [u16]>> Ledger<B, I> {
         self.elsewhere = Counts::ZERO;
     }
 
-    /// Enters what a fault in the area that begins at `start` means.
-    pub fn enter(&mut self, start: u64, outcome: Outcome) {
-        let counts = match outcome {
-            Outcome::Nothing | Outcome::Unshare => return,
-            _ => self.counts_at(start),
-        };
-        match outcome {
-            Outcome::Nothing | Outcome::Unshare => {}
-            Outcome::Count(kind) => counts.add(kind),
-            Outcome::CountTwo(one, two) => {
-                counts.add(one);
-                counts.add(two);
-            }
-            Outcome::Takeover(Takeover::Count(kind)) => counts.add(kind),
-            Outcome::Takeover(Takeover::NotCopied) => counts.turn_into_reuse(),
-        }
+    /// Enters one more fault of a kind in the area that begins at `start`.
+    pub fn count(&mut self, start: u64, kind: Kind) {
+        self.counts_at(start).add(kind);
     }
 
-    /// Enters one fault of a kind.
-    pub fn count(&mut self, start: u64, kind: Kind) {
-        self.enter(start, Outcome::Count(kind));
+    /// A fault in that area that was counted as `was` turned out to be a take-over.
+    pub fn turn_into_reuse(&mut self, start: u64, was: Kind) {
+        self.counts_at(start).turn_into_reuse(was);
     }
 
     /// The buckets in use, in the order in which their areas had their first fault.
@@ -345,7 +332,7 @@ mod tests {
     fn a_take_over_is_not_a_copy_any_more() {
         let mut ledger = ledger(2);
         ledger.count(0, Kind::Copied);
-        ledger.enter(0, Outcome::Takeover(Takeover::NotCopied));
+        ledger.turn_into_reuse(0, Kind::Copied);
         assert_eq!(ledger.fold(&[], &mut []).total.reused, 1);
         assert_eq!(ledger.fold(&[], &mut []).total.copied, 0);
     }
