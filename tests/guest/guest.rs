@@ -7,4 +7,5 @@
 
 mod hello;
 mod memory_info;
+mod pf_stat;
 mod support;
