@@ -42,9 +42,9 @@ use kernel::{
     sync::{aref::ARef, Arc, SetOnce},
 };
 use model::{
-    cow::{Counts, Kind, Outcome},
+    cow::{Kind, Outcome},
     generation::Membership,
-    ledger::{index_len, Area, Bucket, Folded, Ledger},
+    ledger::{index_len, Area, Bucket, Folded, Ledger, Tally},
 };
 
 /// Most programs that can be tracked.
@@ -370,11 +370,11 @@ impl Tracking {
 pub struct Tracked(Arc<Program>);
 
 /// The counts of a generation.
-pub struct Report {
+pub struct Report<T> {
     /// The root's areas, the first [`MAX_AREAS`] by address.
     pub areas: Areas,
-    /// The counts of each.
-    pub counts: KVec<Counts>,
+    /// What belongs to each; more than there are areas.
+    pub tallies: KVec<T>,
     /// All counts, and those of no area.
     pub folded: Folded,
 }
@@ -406,10 +406,10 @@ impl Tracked {
     /// [`ESRCH`] if the program was not executed since it is tracked, or is not tracked any more;
     /// [`ENOMEM`], also if the program could not be followed for want of room; [`EINTR`] if the
     /// caller was killed.
-    pub fn report(&self) -> Result<Report> {
+    pub fn report<T: Tally>(&self) -> Result<Report<T>> {
         let mut report = Report {
             areas: Areas::new()?,
-            counts: KVec::from_elem(Counts::ZERO, MAX_AREAS, GFP_KERNEL)?,
+            tallies: KVec::from_elem(T::default(), MAX_AREAS, GFP_KERNEL)?,
             folded: Folded::default(),
         };
         let mut has_ended = None;
@@ -429,7 +429,7 @@ impl Tracked {
         }
     }
 
-    fn look(&self, report: &mut Report) -> Result<Look> {
+    fn look<T: Tally>(&self, report: &mut Report<T>) -> Result<Look> {
         let generation = self.0.generation.lock();
         match generation.root {
             Root::Never | Root::Closed => Err(ESRCH),
@@ -449,7 +449,7 @@ impl Tracked {
     }
 
     /// Whether the generation is still the one with this number.
-    fn fold(&self, report: &mut Report, number: u32) -> bool {
+    fn fold<T: Tally>(&self, report: &mut Report<T>, number: u32) -> bool {
         let generation = self.0.generation.lock();
         let is_same = generation.number == number && generation.root != Root::Closed;
         if is_same {
@@ -459,10 +459,10 @@ impl Tracked {
     }
 }
 
-impl Report {
+impl<T: Tally> Report<T> {
     fn fold(&mut self, generation: &Generation) {
         let areas = self.areas.as_slice();
-        let counts = self.counts.get_mut(..areas.len()).unwrap_or_default();
-        self.folded = generation.ledger.fold(areas, counts);
+        let tallies = self.tallies.get_mut(..areas.len()).unwrap_or_default();
+        self.folded = generation.ledger.fold(areas, tallies);
     }
 }

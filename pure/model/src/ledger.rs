@@ -57,6 +57,28 @@ pub struct Ledger<B, I> {
     elsewhere: Counts,
 }
 
+/// What an area's counts are added up in.
+pub trait Tally: Copy + Default {
+    /// Adds counts.
+    fn add(&mut self, counts: &Counts);
+}
+
+impl Tally for Counts {
+    fn add(&mut self, counts: &Counts) {
+        self.merge(counts);
+    }
+}
+
+/// CoW faults of all kinds together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults(pub u64);
+
+impl Tally for Faults {
+    fn add(&mut self, counts: &Counts) {
+        self.0 = self.0.saturating_add(counts.faults());
+    }
+}
+
 /// What [`Ledger::fold`] could not assign to an area, and all of it together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Folded {
@@ -105,18 +127,19 @@ impl<B: DerefMut<Target = [Bucket]>, I: DerefMut<Target = [u16]>> Ledger<B, I> {
         self.buckets.get(..self.used).unwrap_or_default()
     }
 
-    /// Assigns everything to `areas`, which ascend and do not overlap; `counts` becomes theirs, in
-    /// the same order. Areas without a place in `counts` are taken for gone.
-    pub fn fold(&self, areas: &[Area], counts: &mut [Counts]) -> Folded {
-        counts.fill(Counts::ZERO);
+    /// Assigns everything to `areas`, which ascend and do not overlap: it is added to `tallies`, in
+    /// the same order. Areas without a place in `tallies` are taken for gone.
+    pub fn fold<T: Tally>(&self, areas: &[Area], tallies: &mut [T]) -> Folded {
         let mut folded = Folded {
             gone: self.elsewhere,
             total: self.elsewhere,
         };
         for bucket in self.buckets() {
             folded.total.merge(&bucket.counts);
-            let area = find(areas, bucket.start).and_then(|number| counts.get_mut(number));
-            area.unwrap_or(&mut folded.gone).merge(&bucket.counts);
+            match find(areas, bucket.start).and_then(|number| tallies.get_mut(number)) {
+                Some(tally) => tally.add(&bucket.counts),
+                None => folded.gone.merge(&bucket.counts),
+            }
         }
         folded
     }
@@ -258,6 +281,16 @@ mod tests {
         }
 
         #[test]
+        fn faults_are_the_sum_of_their_kinds(faults in some_faults(), areas in some_areas()) {
+            let mut counts = vec![Counts::ZERO; areas.len()];
+            let mut sums = vec![Faults(0); areas.len()];
+            let ledger = entered(&faults, 64);
+            prop_assert_eq!(ledger.fold(&areas, &mut counts), ledger.fold(&areas, &mut sums));
+            let expected: Vec<Faults> = counts.iter().map(|c| Faults(c.faults())).collect();
+            prop_assert_eq!(sums, expected);
+        }
+
+        #[test]
         fn the_order_of_faults_does_not_matter(mut faults in some_faults(), areas in some_areas()) {
             let mut one = vec![Counts::ZERO; areas.len()];
             let mut other = one.clone();
@@ -318,7 +351,7 @@ mod tests {
         let mut ledger = entered(&[(4096, Kind::Copied), (8192, Kind::Reused)], 1);
         ledger.clear();
         assert_eq!(ledger.buckets(), &[]);
-        assert_eq!(ledger.fold(&[], &mut []), Folded::default());
+        assert_eq!(ledger.fold::<Counts>(&[], &mut []), Folded::default());
         ledger.count(8192, Kind::Reused);
         assert_eq!(ledger.buckets().len(), 1);
     }
@@ -333,7 +366,7 @@ mod tests {
         let mut ledger = ledger(2);
         ledger.count(0, Kind::Copied);
         ledger.turn_into_reuse(0, Kind::Copied);
-        assert_eq!(ledger.fold(&[], &mut []).total.reused, 1);
-        assert_eq!(ledger.fold(&[], &mut []).total.copied, 0);
+        assert_eq!(ledger.fold::<Counts>(&[], &mut []).total.reused, 1);
+        assert_eq!(ledger.fold::<Counts>(&[], &mut []).total.copied, 0);
     }
 }

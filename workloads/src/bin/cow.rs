@@ -25,10 +25,12 @@
 //! | `write` | writes to the memory of the last `hold` |
 //! | `grow N` | as `child-writes`, but then unmaps the memory |
 //! | `threads N T R` | R times: fork, T threads write N pages together: N times R copies |
+//! | `time N R` | R times: fork, write N pages; END is the least time of a round's writes in ns |
 //! | `areas N` | makes N areas that cannot be merged: none |
 
 use std::fs::File;
 use std::io::{BufRead, Write};
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
@@ -82,6 +84,7 @@ impl Cow {
         let map = match words[0] {
             "threads" => threads(number(1)?, number(2)?, number(3)?)?,
             "areas" => return self.areas(number(1)?),
+            "time" => return Ok((0, time(number(1)?, number(2)?)?)),
             "grow" => {
                 let (mut map, child) = written_and_forked(number(1)?)?;
                 fill(&mut map);
@@ -221,6 +224,23 @@ fn unmerge(map: &mut Map) -> Result<()> {
     }
     ensure!(ksm.merged()?.0 > 0, "KSM merged nothing");
     map.advise(Advice::LinuxUnmergeable)
+}
+
+/// How long the forced copies of a round take at least, in nanoseconds.
+fn time(pages: usize, rounds: usize) -> Result<usize> {
+    let mut map = Map::anonymous(pages, false)?;
+    map.advise(Advice::LinuxNoHugepage)?;
+    fill(&mut map);
+    let mut least = Duration::MAX;
+    for _ in 0..rounds {
+        let child = Child::start(|| {})?;
+        let start = Instant::now();
+        fill(&mut map);
+        least = least.min(start.elapsed());
+        drop(child);
+    }
+    map.unmap()?;
+    Ok(usize::try_from(least.as_nanos())?)
 }
 
 fn threads(pages: usize, threads: usize, rounds: usize) -> Result<Map> {
