@@ -7,12 +7,17 @@
 mod hello;
 mod memory_info;
 mod narrator;
+mod pf_stat;
 
 use anyhow::{bail, Context, Result};
 use narrator::Narrator;
 
 type Scene = fn(&Narrator) -> Result<()>;
-const SCENES: &[(&str, Scene)] = &[("hello", hello::play), ("memory_info", memory_info::play)];
+const SCENES: &[(&str, Scene)] = &[
+    ("hello", hello::play),
+    ("memory_info", memory_info::play),
+    ("pf_stat", pf_stat::play),
+];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

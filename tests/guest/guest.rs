@@ -5,6 +5,7 @@
 //! user sees; whether the kernel complained meanwhile (KASAN, lockdep, oops) is for the
 //! lab, which watches the console. None asserts a time.
 
+mod full;
 mod hello;
 mod memory_info;
 mod pf_stat;

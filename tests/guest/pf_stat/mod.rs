@@ -5,7 +5,6 @@ mod calls;
 mod document;
 mod faults;
 mod life;
-pub mod redis;
 mod storms;
 mod table;
 
