@@ -94,13 +94,16 @@ pub fn run() -> Result<()> {
     reports()
 }
 
+/// Where a measurement goes, and how it is made.
+type Side<'a> = (&'a mut Vec<f64>, fn() -> Result<f64>);
+
 fn faults() -> Result<()> {
     let (mut plain, mut tracked, mut others, mut peer) = (vec![], vec![], vec![], vec![]);
     per_fault()?;
     for round in 0..ROUNDS {
         // The baseline is taken before and after: the machine is shared and drifts.
         let before = per_fault()?;
-        let mut sides: [(&mut Vec<f64>, fn() -> Result<f64>); 3] = [
+        let mut sides: [Side; 3] = [
             (&mut tracked, || per_fault_tracking(NAME)),
             (&mut others, || per_fault_tracking("another")),
             (&mut peer, per_fault_bpftrace),

@@ -93,6 +93,11 @@ impl<H: Hook> Drop for FunctionProbe<H> {
     }
 }
 
+/// The kernel's way in.
+///
+/// # Safety
+///
+/// Only for `FunctionProbe::new` to register.
 unsafe extern "C" fn entered<H: Hook>(
     probe: *mut sys::Fprobe,
     _entry: ffi::c_ulong,

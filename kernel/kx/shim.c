@@ -307,8 +307,7 @@ static void changes_ip(struct kprobe *probe, struct pt_regs *regs, unsigned long
 {
 }
 
-struct kprobe *kx_kprobe_register(const char *function,
-				  int (*handler)(struct kprobe *, struct pt_regs *),
+struct kprobe *kx_kprobe_register(const char *function, kx_kprobe_handler handler,
 				  void *context, int *error)
 {
 	struct kx_kprobe *mine = kzalloc(sizeof(*mine), GFP_KERNEL);

@@ -73,8 +73,9 @@ void kx_raw_unlock(raw_spinlock_t *lock);
 void kx_raw_assert_held(raw_spinlock_t *lock);
 
 /* syscall.rs */
-struct kprobe *kx_kprobe_register(const char *function,
-				  int (*handler)(struct kprobe *, struct pt_regs *),
+typedef int (*kx_kprobe_handler)(struct kprobe *probe, struct pt_regs *regs);
+
+struct kprobe *kx_kprobe_register(const char *function, kx_kprobe_handler handler,
 				  void *context, int *error);
 void *kx_kprobe_context(struct kprobe *probe);
 void kx_kprobe_unregister(struct kprobe *probe);
@@ -105,8 +106,7 @@ unsigned int kx_remote(const struct vm_area_struct *vma);
 /* watch.rs */
 struct mm_struct *kx_task_mm(const struct task_struct *task);
 int kx_owner_comm(const struct mm_struct *mm, char *comm);
-unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges,
-			      unsigned int most);
+unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges, unsigned int most);
 void kx_mmdrop_not_last(struct mm_struct *mm);
 
 #endif

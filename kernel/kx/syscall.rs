@@ -125,6 +125,10 @@ impl<H: Handler> Drop for Syscalls<H> {
 }
 
 /// The pre-handler; runs with preemption off.
+///
+/// # Safety
+///
+/// Only for `Syscalls::new` to register.
 unsafe extern "C" fn probed<H: Handler>(
     probe: *mut sys::Kprobe,
     regs: *mut bindings::pt_regs,
@@ -154,6 +158,10 @@ unsafe extern "C" fn probed<H: Handler>(
 }
 
 /// Runs in place of `__x64_sys_ni_syscall`.
+///
+/// # Safety
+///
+/// Only for `probed` to redirect to.
 unsafe extern "C" fn served<H: Handler>(
     user: *const bindings::pt_regs,
     inner: *const Inner<H>,
@@ -162,7 +170,7 @@ unsafe extern "C" fn served<H: Handler>(
     let inner = unsafe { &*inner };
     // SAFETY: The registers of the current task's user space.
     let user = unsafe { &*user };
-    let arguments = [user.di, user.si, user.dx, user.r10, user.r8, user.r9].map(|raw| raw as usize);
+    let arguments = [user.di, user.si, user.dx, user.r10, user.r8, user.r9];
     let result = inner.handler.call(user.orig_ax as u32, arguments);
     // Release: what the call did comes before the handler's end in `drop`.
     inner.in_flight.fetch_sub(1, Release);

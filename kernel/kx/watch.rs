@@ -207,8 +207,8 @@ impl<W: Watcher> Hook for Fork<W> {
         // A thread shares its parent's, a kernel thread has none.
         if !parent.is_null() && !child.is_null() && parent != child {
             // SAFETY: A task that does not run yet cannot give up its address space.
-            self.0
-                .fork(MmId::of_raw(parent), unsafe { Mm::from_raw(child) });
+            let child = unsafe { Mm::from_raw(child) };
+            self.0.fork(MmId::of_raw(parent), child);
         }
     }
 }
