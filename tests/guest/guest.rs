@@ -6,7 +6,9 @@
 //! lab, which watches the console. None asserts a time.
 
 mod failing;
+mod full;
 mod hello;
 mod memory_info;
+mod pf_stat;
 mod support;
 mod vm_layout;

@@ -12,6 +12,8 @@ pub mod module;
 pub mod process;
 mod running;
 mod setting;
+pub mod taskstats;
+pub mod uffd;
 
 pub use ksm::Ksm;
 pub use layout::{layout_of, refusal};

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::cli::Guest;
 use crate::lab::Lab;
 use crate::lint;
 use crate::programs;
@@ -15,12 +16,16 @@ use crate::vm::{self, VmRequest};
 /// The guest tests' programs hold up to 800 MB, and the checkers of the debug kernel take as much.
 const MEMORY_MIB: u32 = 4096;
 
+/// How the names of tests begin that want the full guest.
+const FULL: &str = "full::";
+
 /// Where the test binary is put in the guest.
 const GUEST_BINARY: &str = "/root/guest-tests";
 
 /// A machine to test on.
 struct Machine {
     what: &'static str,
+    guest: Guest,
     /// Words for the kernel's command line.
     append: &'static str,
     /// The tests for which it matters; all if empty.
@@ -29,16 +34,24 @@ struct Machine {
 
 /// The emulated processor translates addresses in five levels and needs no page-table isolation;
 /// most others translate in four, and some need it.
-const MACHINES: [&Machine; 2] = [
+const MACHINES: [&Machine; 3] = [
     &Machine {
         what: "as it is",
+        guest: Guest::Minimal,
         append: "",
         only: "",
     },
     &Machine {
         what: "with four levels of page tables, isolated",
+        guest: Guest::Minimal,
         append: "no5lvl pti=on",
         only: "page_tables",
+    },
+    &Machine {
+        what: "with real programs",
+        guest: Guest::Full,
+        append: "",
+        only: FULL,
     },
 ];
 
@@ -158,10 +171,16 @@ fn guest_tests(
     ];
     command.extend([GUEST_BINARY, "--test-threads=1"]);
     command.extend(filter);
+    if machine.only != FULL {
+        command.extend(["--skip", FULL]);
+    }
     let root = lab.kernel(kernel)?.root.dir;
     let mut copies = vec![(binary, PathBuf::from(GUEST_BINARY))];
-    copies.extend(DYNAMIC.map(|(from, to)| (root.join(from), Path::new(to).to_owned())));
+    if machine.guest == Guest::Minimal {
+        copies.extend(DYNAMIC.map(|(from, to)| (root.join(from), Path::new(to).to_owned())));
+    }
     let request = VmRequest {
+        guest: machine.guest,
         memory_mib: MEMORY_MIB,
         copies,
         append: machine.append.to_owned(),

@@ -10,9 +10,13 @@
 #![cfg_attr(not(MODULE), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod cow;
+pub mod generation;
 pub mod group;
 pub mod layout;
+pub mod ledger;
 pub mod memory_info;
+pub mod pf_stat;
 pub mod pte;
 pub mod sort;
 pub mod table;

@@ -7,18 +7,21 @@
 //!
 //! [`layout`] does the same for how one process's address space is laid out, from the log
 //! lines of the module `vm_layout` or from `/proc`.
+//! [`pf_stat`] speaks the system calls of the module of that name: copy-on-write faults.
 //!
 //! Figures are in the units of the interface they come from; for `memory_info` that is
 //! pages of 4 KiB. This crate never changes the processes it looks at.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod error;
 pub mod layout;
 mod memory_info;
+pub mod pf_stat;
 pub mod proc;
 mod program;
 mod source;
+mod syscall;
 
 pub use error::{Error, Reason, Result};
 pub use memory_info::MemoryInfo;
