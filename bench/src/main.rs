@@ -1,2 +1,31 @@
-//! Skeleton.
-fn main() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Each figure against a peer, in one guest run: `pagelens-bench [NAME]...`.
+//!
+//! The guest is emulated and shares its machine: times mean nothing by themselves, ratios
+//! within one run do. Contestants take turns, and medians count. Each bench first checks
+//! that both sides give the same answer, and fails if not; no time makes it fail.
+
+mod harness;
+mod memory_info;
+
+use anyhow::{bail, Context, Result};
+
+type Bench = fn() -> Result<()>;
+const BENCHES: &[(&str, Bench)] = &[("memory_info", memory_info::run)];
+
+fn main() -> Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(name) = wanted
+        .iter()
+        .find(|name| BENCHES.iter().all(|(known, _)| known != name))
+    {
+        let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+        bail!("no bench `{name}`; there are: {}", known.join(", "));
+    }
+    for (name, run) in BENCHES {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            run().with_context(|| format!("bench {name}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,2 +1,39 @@
-//! Skeleton.
-fn main() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The guided tour: `pagelens-demo [--scene NAME]`.
+//!
+//! Each scene runs for real, shows what it does and checks what it sees. The tour ends with
+//! 0 only if everything was as told.
+
+mod hello;
+mod memory_info;
+mod narrator;
+
+use anyhow::{bail, Context, Result};
+use narrator::Narrator;
+
+type Scene = fn(&Narrator) -> Result<()>;
+const SCENES: &[(&str, Scene)] = &[("hello", hello::play), ("memory_info", memory_info::play)];
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let wanted = match arguments[..] {
+        [] => None,
+        ["--scene", name] => Some(name),
+        _ => bail!("usage: pagelens-demo [--scene NAME]"),
+    };
+    if let Some(name) = wanted {
+        if SCENES.iter().all(|(known, _)| *known != name) {
+            let known: Vec<&str> = SCENES.iter().map(|(name, _)| *name).collect();
+            bail!("no scene `{name}`; there are: {}", known.join(", "));
+        }
+    }
+    let narrator = Narrator::new();
+    for (name, play) in SCENES {
+        if wanted.is_none_or(|wanted| wanted == *name) {
+            narrator.title(name);
+            play(&narrator).with_context(|| format!("scene {name}"))?;
+        }
+    }
+    Ok(())
+}

@@ -5,12 +5,14 @@
 //! guest. Each prints `ready` once its memory is as asked, and ends with its caller.
 //! This library is for whoever runs them there: the tests, the benches, the tour.
 
+mod ksm;
 pub mod map;
 mod module;
 pub mod process;
 mod running;
 mod setting;
 
+pub use ksm::Ksm;
 pub use module::{KernelLog, Module};
 pub use running::Workload;
 pub use setting::SysSetting;
