@@ -13,6 +13,13 @@
 //!   an inline function or a macro in C. Neither holds policy.
 //! - No globals: every module links a copy of its own.
 
+pub mod chunked;
+pub mod frame;
+pub mod log;
+pub mod mm;
 pub mod param;
+pub mod procfile;
 pub mod sched;
 mod sys;
+pub mod task;
+pub mod walk;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Module parameters beyond the integers that `module!` offers.
+//! Module parameters that `module!` does not offer: texts, switches, published numbers.
 //!
 //! A parameter is a static declared by a macro of this module, which also writes the two records
 //! that the kernel looks for: the entry in section `__param` and the texts in `.modinfo`.
@@ -7,7 +7,11 @@
 //! C header: `include/linux/moduleparam.h`.
 
 use core::cell::UnsafeCell;
-use kernel::{bindings, prelude::*};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::atomic::{Atomic, Relaxed},
+};
 
 /// A text parameter of at most `N - 1` bytes, set when the module is loaded and never after.
 ///
@@ -51,6 +55,48 @@ impl<const N: usize> StringParam<N> {
     }
 }
 
+/// A switch that root may flip at any time through sysfs.
+///
+/// Declared by [`bool_param!`](crate::bool_param).
+#[repr(transparent)]
+pub struct Switch(Atomic<bool>);
+
+impl Switch {
+    /// Creates the switch with its default.
+    pub const fn new(default: bool) -> Self {
+        Self(Atomic::new(default))
+    }
+
+    /// Its position now.
+    pub fn get(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that the module publishes and root may read through sysfs.
+///
+/// Declared by [`measure!`](crate::measure).
+#[repr(transparent)]
+pub struct Measure(Atomic<u64>);
+
+impl Measure {
+    /// Nothing measured yet.
+    pub const fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+
+    /// Publishes `value`.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+}
+
+impl Default for Measure {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// What an [`Entry`] points to; only the kernel reads it.
 #[doc(hidden)]
 pub struct Target<T>(T);
@@ -72,14 +118,38 @@ impl Entry {
         name: &'static CStr,
         target: &'static Target<bindings::kparam_string>,
     ) -> Self {
+        let value = bindings::kernel_param__bindgen_ty_1 { str_: &target.0 };
+        Self::new(name, &raw const bindings::param_ops_string, 0o444, value)
+    }
+
+    /// A switch. The kernel writes a `bool`, which is what an atomic one is.
+    pub const fn switch(name: &'static CStr, target: &'static Switch) -> Self {
+        let arg = core::ptr::from_ref(target).cast_mut().cast();
+        let value = bindings::kernel_param__bindgen_ty_1 { arg };
+        Self::new(name, &raw const bindings::param_ops_bool, 0o644, value)
+    }
+
+    /// A published number. The kernel reads an `unsigned long long`.
+    pub const fn measure(name: &'static CStr, target: &'static Measure) -> Self {
+        let arg = core::ptr::from_ref(target).cast_mut().cast();
+        let value = bindings::kernel_param__bindgen_ty_1 { arg };
+        Self::new(name, &raw const bindings::param_ops_ullong, 0o400, value)
+    }
+
+    const fn new(
+        name: &'static CStr,
+        ops: *const bindings::kernel_param_ops,
+        perm: u16,
+        value: bindings::kernel_param__bindgen_ty_1,
+    ) -> Self {
         Self(bindings::kernel_param {
             name: kernel::str::as_char_ptr_in_const_context(name),
             mod_: (&raw const bindings::__this_module).cast_mut(),
-            ops: &raw const bindings::param_ops_string,
-            perm: 0o444,
+            ops,
+            perm,
             level: -1,
             flags: 0,
-            __bindgen_anon_1: bindings::kernel_param__bindgen_ty_1 { str_: &target.0 },
+            __bindgen_anon_1: value,
         })
     }
 }
@@ -114,18 +184,65 @@ macro_rules! string_param {
         const _: () = {
             static TARGET: $crate::param::Target<::kernel::bindings::kparam_string> =
                 $static.target();
+            $crate::param_records!(string, $name, &TARGET, "string", $description);
+        };
+    };
+}
+
+/// Declares a [`Switch`](crate::param::Switch) and makes it known to the kernel.
+///
+/// ```ignore
+/// kx::bool_param! {
+///     /// Whether to greet.
+///     static GREET: greet = true;
+///     "Greet (default: Y)"
+/// }
+/// ```
+#[macro_export]
+macro_rules! bool_param {
+    ($(#[$doc:meta])* static $static:ident: $name:ident = $default:literal; $description:literal) => {
+        $(#[$doc])*
+        static $static: $crate::param::Switch = $crate::param::Switch::new($default);
+        $crate::param_records!(switch, $name, &$static, "bool", $description);
+    };
+}
+
+/// Declares a [`Measure`](crate::param::Measure) and makes it known to the kernel.
+///
+/// ```ignore
+/// kx::measure! {
+///     /// How often somebody was greeted.
+///     static GREETINGS: greetings;
+///     "Greetings so far (read-only)"
+/// }
+/// ```
+#[macro_export]
+macro_rules! measure {
+    ($(#[$doc:meta])* static $static:ident: $name:ident; $description:literal) => {
+        $(#[$doc])*
+        static $static: $crate::param::Measure = $crate::param::Measure::new();
+        $crate::param_records!(measure, $name, &$static, "ullong", $description);
+    };
+}
+
+/// The records of one parameter: of `$kind`, an associated function of `Entry`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! param_records {
+    ($kind:ident, $name:ident, $target:expr, $type:literal, $description:literal) => {
+        const _: () = {
             #[link_section = "__param"]
             #[used(compiler)]
-            static ENTRY: $crate::param::Entry = $crate::param::Entry::string(
+            static ENTRY: $crate::param::Entry = $crate::param::Entry::$kind(
                 match ::core::ffi::CStr::from_bytes_with_nul(
                     concat!(stringify!($name), "\0").as_bytes(),
                 ) {
                     Ok(name) => name,
                     Err(_) => panic!("a parameter's name holds no NUL"),
                 },
-                &TARGET,
+                $target,
             );
-            $crate::modinfo!("parmtype", $name, "string");
+            $crate::modinfo!("parmtype", $name, $type);
             $crate::modinfo!("parm", $name, $description);
         };
     };

@@ -1,8 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/mm.h>
+#include <linux/magic.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mmap_lock.h>
+#include <linux/page-flags.h>
+#include <linux/pagemap.h>
+#include <linux/pgtable.h>
+#include <linux/pid.h>
+#include <linux/proc_fs.h>
+#include <linux/ratelimit.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/swap.h>
+/* Does not include all that it needs. */
+#include <linux/leafops.h>
 
 #include "shim.h"
+
+/* sched.rs */
 
 void kx_cond_resched(void)
 {
@@ -13,3 +30,240 @@ int kx_fatal_signal_pending(void)
 {
 	return fatal_signal_pending(current);
 }
+
+/* log.rs: the state is the module's own, as this file is compiled into each. */
+
+int kx_log_ratelimit(void)
+{
+	static DEFINE_RATELIMIT_STATE(state, DEFAULT_RATELIMIT_INTERVAL,
+				      DEFAULT_RATELIMIT_BURST);
+
+	return __ratelimit(&state);
+}
+
+/* chunked.rs: fails rather than letting the OOM killer find the memory. */
+
+void *kx_page_alloc(void)
+{
+	return (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+}
+
+/* task.rs */
+
+struct pid *kx_get_pid(struct pid *pid)
+{
+	return get_pid(pid);
+}
+
+struct mm_struct *kx_process_mm(struct task_struct *leader)
+{
+	struct mm_struct *mm = NULL;
+	struct task_struct *thread;
+
+	rcu_read_lock();
+	for_each_thread(leader, thread) {
+		task_lock(thread);
+		if (!(thread->flags & PF_KTHREAD))
+			mm = thread->mm;
+		if (mm)
+			mmgrab(mm);
+		task_unlock(thread);
+		if (mm)
+			break;
+	}
+	rcu_read_unlock();
+	return mm;
+}
+
+/* mm.rs */
+
+int kx_mmap_read_lock_killable(struct mm_struct *mm)
+{
+	return mmap_read_lock_killable(mm);
+}
+
+int kx_mmap_lock_is_contended(struct mm_struct *mm)
+{
+	return mmap_lock_is_contended(mm);
+}
+
+int kx_vma_is_shadow_stack(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_SHADOW_STACK) != 0;
+}
+
+/* walk.rs */
+
+static pmd_t *find_pmd(struct mm_struct *mm, unsigned long addr, unsigned long end,
+		       unsigned long *next, pud_t *pud)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+
+	*pud = __pud(0);
+	*next = pgd_addr_end(addr, end);
+	if (pgd_none(*pgd) || unlikely(pgd_bad(*pgd)))
+		return NULL;
+	p4d = p4d_offset(pgd, addr);
+	*next = p4d_addr_end(addr, end);
+	if (p4d_none(*p4d) || unlikely(p4d_bad(*p4d)))
+		return NULL;
+	*next = pud_addr_end(addr, end);
+	*pud = READ_ONCE(*pud_offset(p4d, addr));
+	if (pud_none(*pud) || pud_leaf(*pud) || !pud_present(*pud) || unlikely(pud_bad(*pud)))
+		return NULL;
+	*next = pmd_addr_end(addr, end);
+	return pmd_offset(pud, addr);
+}
+
+unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr,
+			  unsigned long end, unsigned long *next, u64 *value)
+{
+	pud_t pud;
+	pmd_t *pmdp = find_pmd(mm, addr, end, next, &pud);
+	pmd_t pmd;
+
+	if (!pmdp) {
+		*value = pud_val(pud);
+		return !pud_none(pud) && pud_present(pud) && pud_leaf(pud) ? KX_PUD : KX_HOLE;
+	}
+	pmd = pmdp_get_lockless(pmdp);
+	*value = pmd_val(pmd);
+	if (pmd_none(pmd))
+		return KX_HOLE;
+	if (!pmd_present(pmd) || pmd_leaf(pmd))
+		return KX_PMD;
+	/* Never pmd_none_or_clear_bad(): the table is not ours to mend. */
+	return unlikely(pmd_bad(pmd)) ? KX_HOLE : KX_TABLE;
+}
+
+/*
+ * RCU keeps the table's page from being freed by those who do so with the mmap
+ * lock held for read; its lock and the second look make sure that it is still
+ * the table of this address.
+ */
+int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 seen,
+		  u64 *entries, unsigned int count)
+{
+	unsigned long next;
+	pmd_t pmd = __pmd(seen);
+	spinlock_t *lock;
+	unsigned int i;
+	pmd_t *pmdp;
+	pud_t pud;
+	pte_t *pte;
+	int same;
+
+	pmdp = find_pmd(mm, addr, addr + PAGE_SIZE, &next, &pud);
+	if (unlikely(!pmdp))
+		return 0;
+	rcu_read_lock();
+	if (unlikely(!pmd_same(pmd, pmdp_get_lockless(pmdp)))) {
+		rcu_read_unlock();
+		return 0;
+	}
+	pte = pte_offset_kernel(&pmd, addr);
+	lock = pte_lockptr(mm, &pmd);
+	spin_lock(lock);
+	same = pmd_same(pmd, pmdp_get_lockless(pmdp));
+	if (likely(same))
+		for (i = 0; i < count; i++)
+			entries[i] = pte_val(ptep_get(pte + i));
+	spin_unlock(lock);
+	rcu_read_unlock();
+	return same;
+}
+
+static int is_resident(softleaf_t leaf)
+{
+	return softleaf_is_migration(leaf) || softleaf_is_device_private(leaf) ||
+	       softleaf_is_device_exclusive(leaf);
+}
+
+int kx_pte_is_resident(u64 value)
+{
+	return is_resident(softleaf_from_pte(__pte(value)));
+}
+
+int kx_pmd_is_resident(u64 value)
+{
+	return is_resident(softleaf_from_pmd(__pmd(value)));
+}
+
+u64 kx_pfn_mask(void)
+{
+	return PTE_PFN_MASK;
+}
+
+/* frame.rs */
+
+/*
+ * The direct map lacks the frames of secretmem and may lack those of inaccessible
+ * mappings. Reading the mapping without its lock is sound under RCU as long as
+ * it is the folio's after the reference was taken: inodes and superblocks are
+ * freed by RCU.
+ */
+static bool is_in_direct_map(struct folio *folio)
+{
+	struct address_space *mapping;
+
+	if (folio_test_anon(folio))
+		return true;
+	mapping = READ_ONCE(folio->mapping);
+	if (!mapping || (unsigned long)mapping & FOLIO_MAPPING_FLAGS)
+		return false;
+	return !mapping_inaccessible(mapping) && mapping->host &&
+	       mapping->host->i_sb->s_magic != SECRETMEM_MAGIC;
+}
+
+static bool is_readable(struct folio *folio, struct page *page)
+{
+	return folio_mapped(folio) && !PageHWPoison(page) && !folio_is_zone_device(folio) &&
+	       is_in_direct_map(folio);
+}
+
+const void *kx_frame_get(unsigned long pfn)
+{
+	struct page *page = pfn_to_online_page(pfn);
+	struct folio *folio;
+
+	if (!page)
+		return NULL;
+	rcu_read_lock();
+	folio = page_folio(page);
+	if (!folio_try_get(folio)) {
+		rcu_read_unlock();
+		return NULL;
+	}
+	/* The frame may have changed hands before the reference was ours. */
+	if (unlikely(page_folio(page) != folio || !is_readable(folio, page))) {
+		rcu_read_unlock();
+		folio_put(folio);
+		return NULL;
+	}
+	rcu_read_unlock();
+	return page_address(page);
+}
+
+void kx_frame_put(const void *frame)
+{
+	folio_put(virt_to_folio(frame));
+}
+
+/* procfile.rs */
+
+void *kx_pde_data(const struct inode *inode)
+{
+	return pde_data(inode);
+}
+
+/* The layout that sys.rs declares. */
+
+static_assert(offsetof(struct proc_ops, proc_flags) == 0);
+static_assert(offsetof(struct proc_ops, proc_open) == 8);
+static_assert(offsetof(struct proc_ops, proc_read) == 16);
+static_assert(offsetof(struct proc_ops, proc_read_iter) == 24);
+static_assert(offsetof(struct proc_ops, proc_write) == 32);
+static_assert(offsetof(struct proc_ops, proc_lseek) == 40);
+static_assert(offsetof(struct proc_ops, proc_release) == 48);
+static_assert(sizeof(struct proc_ops) <= 128);

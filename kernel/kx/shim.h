@@ -6,7 +6,55 @@
 #ifndef KX_SHIM_H
 #define KX_SHIM_H
 
+#include <linux/types.h>
+
+struct inode;
+struct mm_struct;
+struct page;
+struct pid;
+struct task_struct;
+struct vm_area_struct;
+
+/* sched.rs */
 void kx_cond_resched(void);
 int kx_fatal_signal_pending(void);
+
+/* log.rs */
+int kx_log_ratelimit(void);
+
+/* chunked.rs */
+void *kx_page_alloc(void);
+
+/* task.rs */
+struct pid *kx_get_pid(struct pid *pid);
+struct mm_struct *kx_process_mm(struct task_struct *leader);
+
+/* mm.rs */
+int kx_mmap_read_lock_killable(struct mm_struct *mm);
+int kx_mmap_lock_is_contended(struct mm_struct *mm);
+int kx_vma_is_shadow_stack(const struct vm_area_struct *vma);
+
+/* walk.rs */
+enum kx_slot {
+	KX_HOLE,	/* nothing is mapped up to *next */
+	KX_TABLE,	/* a page table, at *pmd */
+	KX_PMD,		/* a leaf of 2 MiB, or a non-present entry of that size */
+	KX_PUD,		/* a leaf of 1 GiB */
+};
+
+unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr,
+			  unsigned long end, unsigned long *next, u64 *value);
+int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 pmd,
+		  u64 *entries, unsigned int count);
+int kx_pte_is_resident(u64 value);
+int kx_pmd_is_resident(u64 value);
+u64 kx_pfn_mask(void);
+
+/* frame.rs */
+const void *kx_frame_get(unsigned long pfn);
+void kx_frame_put(const void *frame);
+
+/* procfile.rs */
+void *kx_pde_data(const struct inode *inode);
 
 #endif

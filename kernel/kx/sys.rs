@@ -1,9 +1,96 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Private declarations of the C side: what `shim.h` offers.
+//! Private declarations of the C side: what `shim.h` offers, and what the kernel exports but
+//! `bindings` does not name.
 
-use kernel::ffi;
+// The kernel's structures hold empty ones, which the lint distrusts; they pass by pointer only.
+#![allow(improper_ctypes)]
 
+use kernel::{bindings, ffi};
+
+// `shim.h`
 extern "C" {
     pub(crate) fn kx_cond_resched();
     pub(crate) fn kx_fatal_signal_pending() -> ffi::c_int;
+
+    pub(crate) fn kx_log_ratelimit() -> ffi::c_int;
+
+    pub(crate) fn kx_page_alloc() -> *mut ffi::c_void;
+
+    pub(crate) fn kx_get_pid(pid: *mut bindings::pid) -> *mut bindings::pid;
+    pub(crate) fn kx_process_mm(leader: *mut bindings::task_struct) -> *mut bindings::mm_struct;
+
+    pub(crate) fn kx_mmap_read_lock_killable(mm: *mut bindings::mm_struct) -> ffi::c_int;
+    pub(crate) fn kx_mmap_lock_is_contended(mm: *mut bindings::mm_struct) -> ffi::c_int;
+
+    pub(crate) fn kx_vma_is_shadow_stack(vma: *const bindings::vm_area_struct) -> ffi::c_int;
+
+    pub(crate) fn kx_find_slot(
+        mm: *mut bindings::mm_struct,
+        addr: ffi::c_ulong,
+        end: ffi::c_ulong,
+        next: *mut ffi::c_ulong,
+        value: *mut u64,
+    ) -> ffi::c_uint;
+    pub(crate) fn kx_copy_table(
+        mm: *mut bindings::mm_struct,
+        addr: ffi::c_ulong,
+        pmd: u64,
+        entries: *mut u64,
+        count: ffi::c_uint,
+    ) -> ffi::c_int;
+    pub(crate) fn kx_pte_is_resident(value: u64) -> ffi::c_int;
+    pub(crate) fn kx_pmd_is_resident(value: u64) -> ffi::c_int;
+    pub(crate) fn kx_pfn_mask() -> u64;
+
+    pub(crate) fn kx_frame_get(pfn: ffi::c_ulong) -> *const ffi::c_void;
+    pub(crate) fn kx_frame_put(frame: *const ffi::c_void);
+
+    pub(crate) fn kx_pde_data(inode: *const bindings::inode) -> *mut ffi::c_void;
+}
+
+/// `enum kx_slot` of `shim.h`.
+pub(crate) const KX_HOLE: ffi::c_uint = 0;
+pub(crate) const KX_TABLE: ffi::c_uint = 1;
+pub(crate) const KX_PMD: ffi::c_uint = 2;
+
+/// `struct proc_ops` of `include/linux/proc_fs.h`; `shim.c` asserts the offsets.
+#[repr(C)]
+pub(crate) struct ProcOps {
+    pub(crate) flags: ffi::c_uint,
+    pub(crate) open: unsafe extern "C" fn(*mut bindings::inode, *mut bindings::file) -> ffi::c_int,
+    pub(crate) read: unsafe extern "C" fn(
+        *mut bindings::file,
+        *mut ffi::c_char,
+        usize,
+        *mut bindings::loff_t,
+    ) -> isize,
+    pub(crate) read_iter: Option<unsafe extern "C" fn()>,
+    pub(crate) write: unsafe extern "C" fn(
+        *mut bindings::file,
+        *const ffi::c_char,
+        usize,
+        *mut bindings::loff_t,
+    ) -> isize,
+    pub(crate) lseek:
+        unsafe extern "C" fn(*mut bindings::file, bindings::loff_t, ffi::c_int) -> bindings::loff_t,
+    pub(crate) release:
+        unsafe extern "C" fn(*mut bindings::inode, *mut bindings::file) -> ffi::c_int,
+    /// `proc_poll` and all that follow: NULL.
+    pub(crate) rest: [usize; 9],
+}
+
+/// `struct proc_dir_entry`, opaque.
+#[repr(C)]
+pub(crate) struct ProcDirEntry([u8; 0]);
+
+// `include/linux/proc_fs.h`
+extern "C" {
+    pub(crate) fn proc_create_data(
+        name: *const ffi::c_char,
+        mode: bindings::umode_t,
+        parent: *mut ProcDirEntry,
+        ops: *const ProcOps,
+        data: *mut ffi::c_void,
+    ) -> *mut ProcDirEntry;
+    pub(crate) fn proc_remove(entry: *mut ProcDirEntry);
 }

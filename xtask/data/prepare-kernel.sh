@@ -46,7 +46,9 @@ prepare_debian() {
         exit 1
     }
     check_rust_symbols
-    dpkg-deb --fsys-tarfile "$(fetch "$image")" | tar -xO "./usr/lib/modules/$release/vmlinuz" > /stage/vmlinuz
+    # Unsigned images end in .unsigned.
+    dpkg-deb --fsys-tarfile "$(fetch "$image")" | tar -xO --wildcards "./usr/lib/modules/$release/vmlinuz*" > /stage/vmlinuz
+    test -s /stage/vmlinuz
     own_modules
     rm /stage/.config /stage/Module.symvers /stage/.kernelvariables
 }

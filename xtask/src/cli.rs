@@ -41,6 +41,9 @@ pub enum Command {
         /// The kernel to test on, or `all`.
         #[arg(long, default_value = "stock")]
         kernel: String,
+        /// Let storms and fuzzers run for minutes instead of seconds.
+        #[arg(long)]
+        long: bool,
         /// Run only the tests whose name contains this (skips the lints).
         filter: Option<String>,
     },
@@ -160,7 +163,11 @@ pub fn dispatch(args: Args) -> Result<u8> {
     let lab = Lab::open(args.verbose)?;
     match args.command {
         Command::Demo { scene, kernel } => demo::run(&lab, &kernel, scene.as_deref()),
-        Command::Test { kernel, filter } => test::run(&lab, &kernel, filter.as_deref()),
+        Command::Test {
+            kernel,
+            long,
+            filter,
+        } => test::run(&lab, &kernel, long, filter.as_deref()),
         Command::Vm(vm_args) => vm::run(&lab, vm_args.into_request()?),
         Command::Build { kernel } => {
             modules::build(&lab, &lab.kernel(&kernel)?)?;

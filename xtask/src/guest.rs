@@ -134,14 +134,15 @@ pub fn pack(lab: &Lab, kernel: &Kernel, request: &VmRequest) -> Result<Vec<u8>> 
     let mut ram = base(&kernel.root.dir)?;
     for file in &modules {
         let name = file.file_name().context("a module without a name")?;
-        ram.copy(file, &Path::new("/modules").join(name))?;
+        // The file where depmod looks (kmod's skips links), and the link where people look.
+        let home = Path::new("/lib/modules")
+            .join(&kernel.release)
+            .join("extra")
+            .join(name);
+        ram.copy(file, &home)?;
         ram.link(
-            &format!(
-                "/lib/modules/{}/extra/{}",
-                kernel.release,
-                name.to_string_lossy()
-            ),
             &format!("/modules/{}", name.to_string_lossy()),
+            &home.to_string_lossy(),
         )?;
     }
     ram.copy(

@@ -22,7 +22,7 @@ const GUEST_BINARY: &str = "/root/guest-tests";
 pub const KERNEL_VARIABLE: &str = "PAGELENS_TEST_KERNEL";
 
 /// Runs everything on one kernel or on all; 0 only if all passed.
-pub fn run(lab: &Lab, kernel: &str, filter: Option<&str>) -> Result<u8> {
+pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<u8> {
     let kernels: Vec<&str> = match kernel {
         "all" => lab
             .catalogue
@@ -44,7 +44,7 @@ pub fn run(lab: &Lab, kernel: &str, filter: Option<&str>) -> Result<u8> {
         if !lab_tests(lab, kernel, filter)? {
             failed.push(format!("lab tests on {kernel}"));
         }
-        match guest_tests(lab, kernel, filter)? {
+        match guest_tests(lab, kernel, long, filter)? {
             0 => {}
             status => failed.push(format!("guest tests on {kernel} (status {status})")),
         }
@@ -89,10 +89,18 @@ fn lab_tests(lab: &Lab, kernel: &str, filter: Option<&str>) -> Result<bool> {
     run::passthrough(cargo.env(KERNEL_VARIABLE, kernel))
 }
 
-fn guest_tests(lab: &Lab, kernel: &str, filter: Option<&str>) -> Result<u8> {
+fn guest_tests(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<u8> {
     lab.ui.note(&format!("— guest tests on {kernel} —"));
     let binary = programs::build_guest_tests(lab)?;
-    let mut command = vec![GUEST_BINARY, "--test-threads=1"];
+    let mut command = vec![
+        "env",
+        if long {
+            "PAGELENS_LONG=1"
+        } else {
+            "PAGELENS_LONG=0"
+        },
+    ];
+    command.extend([GUEST_BINARY, "--test-threads=1"]);
     command.extend(filter);
     let request = VmRequest {
         memory_mib: MEMORY_MIB,

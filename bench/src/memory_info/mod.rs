@@ -3,6 +3,7 @@
 
 mod peer;
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
@@ -63,6 +64,12 @@ pub fn run() -> Result<()> {
     beside_ksm(&mut info)
 }
 
+/// For how long at most the last RESET held an mmap lock, as the module publishes it.
+fn longest_lock() -> Result<Duration> {
+    let text = fs::read_to_string("/sys/module/memory_info/parameters/longest_lock_ns")?;
+    Ok(Duration::from_nanos(text.trim().parse()?))
+}
+
 fn against_user_space(info: &mut MemoryInfo, peer: &mut Peer) -> Result<()> {
     // What a snapshot costs without the pages in question.
     let empty = Workload::start("holder", &["--name", NAME])?;
@@ -70,11 +77,13 @@ fn against_user_space(info: &mut MemoryInfo, peer: &mut Peer) -> Result<()> {
     drop(empty);
 
     let mut rows = Vec::new();
+    let mut locks = Vec::new();
     for contents in &CONTENTS {
         for pages in PAGES {
             let _holder = contents.holder(pages, &[])?;
             agree(info, peer, contents.duplicates(pages))?;
             let [ours, theirs] = times(info, peer)?;
+            locks.push(longest_lock()?);
             let per_page =
                 |time: Duration, base| time.saturating_sub(base).as_nanos() as f64 / pages as f64;
             let (our_page, their_page) = (per_page(ours, base[0]), per_page(theirs, base[1]));
@@ -110,6 +119,10 @@ fn against_user_space(info: &mut MemoryInfo, peer: &mut Peer) -> Result<()> {
             "goal",
         ],
         &rows,
+    );
+    println!(
+        "No mmap lock was held longer than {} ms at a stretch.",
+        milliseconds(locks.into_iter().max().unwrap_or_default())
     );
     Ok(())
 }

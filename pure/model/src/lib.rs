@@ -9,3 +9,8 @@
 //! that cross the kernel's boundary (`abi`).
 #![cfg_attr(not(MODULE), no_std)]
 #![forbid(unsafe_code)]
+
+pub mod group;
+pub mod memory_info;
+pub mod pte;
+pub mod sort;

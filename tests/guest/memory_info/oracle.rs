@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{ensure, Result};
 use pagelens::proc::survey;
+use pagelens::Source;
 use rustix::process::{kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions};
 
 use super::{holder, pages_in_groups, statm, Loaded};
@@ -135,6 +136,29 @@ fn the_oracle_itself_agrees_with_statm_and_knows_its_read_only_pages() -> Result
     };
     let expected = pages_in_groups(10 + 512 + none.pages, 2 + none.groups);
     assert_eq!(program.duplicates, expected);
+    Ok(())
+}
+
+#[test]
+fn the_best_source_is_the_module_if_it_is_loaded_and_both_say_the_same() -> Result<()> {
+    let holder = holder("source", &["fill:aa:10", "unique:3"])?;
+    holder.stop()?;
+    let mut lines = Vec::new();
+    for name in ["proc", "kernel"] {
+        let loaded = (name == "kernel").then(Loaded::new).transpose()?;
+        let mut source = Source::best();
+        assert_eq!(source.name(), name);
+        let programs = source.programs()?;
+        lines.extend(
+            programs
+                .into_iter()
+                .filter(|program| program.name == b"source"),
+        );
+        drop((source, loaded));
+    }
+    ensure!(lines.len() == 2, "{lines:?}");
+    assert_eq!(lines[0], lines[1]);
+    assert_eq!(lines[0].duplicates, pages_in_groups(10, 1));
     Ok(())
 }
 

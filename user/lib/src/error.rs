@@ -4,6 +4,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use model::memory_info::Failure;
+
 /// This crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -96,12 +98,14 @@ impl Reason {
 
     /// The reason behind the line that a read shows after a refused command.
     pub(crate) fn from_message(message: &str) -> Option<Self> {
-        match message {
-            "Invalid argument" => Some(Self::InvalidArgument),
-            "No such process" => Some(Self::NoSuchProcess),
-            "Bad address" => Some(Self::BadAddress),
-            "Memory allocation error" => Some(Self::NoMemory),
-            _ => None,
-        }
+        [
+            (Failure::Invalid, Self::InvalidArgument),
+            (Failure::NoProcess, Self::NoSuchProcess),
+            (Failure::BadAddress, Self::BadAddress),
+            (Failure::NoMemory, Self::NoMemory),
+            (Failure::Interrupted, Self::Interrupted),
+        ]
+        .into_iter()
+        .find_map(|(failure, reason)| (failure.message() == message).then_some(reason))
     }
 }

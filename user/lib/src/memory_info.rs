@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
+use model::memory_info::SUCCESS;
+
 use crate::error::{Error, Reason, Result};
 use crate::program::Program;
 
@@ -99,10 +101,10 @@ impl MemoryInfo {
 
     fn succeed(&mut self, command: &[u8]) -> Result<()> {
         let answer = self.run(command)?;
-        match answer.as_slice() {
-            b"[SUCCESS]\n" => Ok(()),
-            other => Err(not_understood(other, "[SUCCESS] was expected")),
+        if answer == SUCCESS.as_bytes() {
+            return Ok(());
         }
+        Err(not_understood(&answer, "[SUCCESS] was expected"))
     }
 
     /// The whole current answer of this descriptor.

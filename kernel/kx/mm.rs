@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Address spaces of other processes.
+//!
+//! An [`Mm`] is a reference that keeps the structure; [`MmWithUser`] (from `Mm::mmget_not_zero`)
+//! keeps the contents too, so that its page tables can be walked. Both are the kernel crate's.
+//!
+//! Lock order: mmap lock, then RCU, then a page table's lock. The guard of the mmap lock is a
+//! value; giving up an `MmWithUser` may free the address space and so sleeps: never under a guard
+//! or in an RCU read section.
+
+use crate::sys;
+pub use kernel::mm::{virt::VmaRef, Mm, MmWithUser};
+use kernel::{bindings, error::to_result, prelude::*, types::NotThreadSafe};
+
+/// Size of all VMAs in pages, as `/proc/PID/statm` has it first.
+pub fn total_vm(mm: &Mm) -> u64 {
+    // SAFETY: `mm` is a valid structure. The field may change while it is read; a word is read in
+    // one piece.
+    unsafe { (&raw const (*mm.as_raw()).__bindgen_anon_1.total_vm).read_volatile() as u64 }
+}
+
+/// Whether a VMA is a shadow stack, whose pages are writable though their entries do not say so.
+pub fn is_shadow_stack(vma: &VmaRef) -> bool {
+    // SAFETY: `vma` is valid as it is borrowed.
+    unsafe { sys::kx_vma_is_shadow_stack(vma.as_ptr()) != 0 }
+}
+
+/// The mmap lock of an address space, held for reading.
+///
+/// # Invariants
+///
+/// The current task holds the lock.
+pub struct ReadGuard<'a> {
+    mm: &'a MmWithUser,
+    _same_task: NotThreadSafe,
+}
+
+/// Locks the mappings of `mm` against changes.
+///
+/// # Errors
+///
+/// [`EINTR`] if the current task was killed while it waited.
+pub fn read_lock(mm: &MmWithUser) -> Result<ReadGuard<'_>> {
+    // SAFETY: `mm` is valid and has users.
+    to_result(unsafe { sys::kx_mmap_read_lock_killable(mm.as_raw()) })?;
+    // INVARIANT: Locked just above.
+    Ok(ReadGuard {
+        mm,
+        _same_task: NotThreadSafe,
+    })
+}
+
+impl<'a> ReadGuard<'a> {
+    /// The address space.
+    pub fn mm(&self) -> &'a MmWithUser {
+        self.mm
+    }
+
+    /// The first VMA that ends above `address`.
+    pub fn find_vma(&self, address: usize) -> Option<&VmaRef> {
+        // SAFETY: By the invariant the lock is held, for as long as the VMA is borrowed.
+        unsafe {
+            let vma = bindings::find_vma(self.mm.as_raw(), address);
+            (!vma.is_null()).then(|| VmaRef::from_raw(vma))
+        }
+    }
+
+    /// Whether somebody waits for the lock.
+    pub fn is_contended(&self) -> bool {
+        // SAFETY: `mm` is valid.
+        unsafe { sys::kx_mmap_lock_is_contended(self.mm.as_raw()) != 0 }
+    }
+}
+
+impl Drop for ReadGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant the current task holds the lock.
+        unsafe { bindings::mmap_read_unlock(self.mm.as_raw()) };
+    }
+}

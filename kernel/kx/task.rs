@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The processes of the system.
+//!
+//! Locks: RCU read sections only, within which a task's `alloc_lock` is taken. Nothing is locked
+//! when a function returns; what it returns is held by references.
+
+use crate::{mm::Mm, sys};
+use core::{num::NonZeroI32, ptr::NonNull};
+use kernel::{
+    bindings,
+    pid_namespace::PidNamespace,
+    prelude::*,
+    sync::{aref::ARef, rcu},
+};
+
+/// Bytes of a `comm`, its NUL included.
+pub const COMM_LEN: usize = 16;
+
+/// The name of a process as the kernel keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Comm([u8; COMM_LEN]);
+
+impl Comm {
+    /// The name without what follows its first NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.split(|&byte| byte == 0).next().unwrap_or_default()
+    }
+}
+
+/// An identity: the number of a process in each of its pid namespaces. It stays readable when the
+/// process is gone.
+///
+/// # Invariants
+///
+/// The pointer is to a `struct pid` of which this value owns a reference.
+pub struct Pid(NonNull<bindings::pid>);
+
+// SAFETY: `struct pid` is reference-counted atomically and its numbers never change.
+unsafe impl Send for Pid {}
+// SAFETY: As above.
+unsafe impl Sync for Pid {}
+
+impl Pid {
+    /// The number in `namespace`; `None` if the process cannot be seen from there.
+    pub fn number_in(&self, namespace: &PidNamespace) -> Option<NonZeroI32> {
+        // SAFETY: Both pointers are valid: by the invariant, and because it is a reference.
+        NonZeroI32::new(unsafe { bindings::pid_nr_ns(self.0.as_ptr(), namespace.as_ptr()) })
+    }
+}
+
+impl Drop for Pid {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant the reference is ours to give up.
+        unsafe { bindings::put_pid(self.0.as_ptr()) };
+    }
+}
+
+/// A process as it was found.
+pub struct Process {
+    /// Its number in the initial pid namespace.
+    pub number: i32,
+    /// Its identity.
+    pub pid: Pid,
+    /// The name of its leading thread.
+    pub comm: Comm,
+    /// Its address space; `None` for a kernel thread and for a process without a living thread.
+    pub mm: Option<ARef<Mm>>,
+}
+
+/// The process with the lowest number from `number` on, in the initial pid namespace.
+pub fn first_from(number: i32) -> Option<Process> {
+    let mut number = number;
+    loop {
+        let guard = rcu::read_lock();
+        // SAFETY: In an RCU read section; the initial namespace always exists.
+        let pid = unsafe { bindings::find_ge_pid(number, &raw mut bindings::init_pid_ns) };
+        let pid = NonNull::new(pid)?;
+        // SAFETY: As above, and `pid` is valid as long as the section lasts.
+        number = unsafe { bindings::pid_nr_ns(pid.as_ptr(), &raw mut bindings::init_pid_ns) };
+        // SAFETY: As above.
+        let leader = unsafe { bindings::pid_task(pid.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
+        if let Some(leader) = NonNull::new(leader) {
+            // SAFETY: `leader` is valid as long as the section lasts.
+            return Some(unsafe { describe(number, pid, leader) });
+        }
+        // Not a process but a thread, or one that is on its way out.
+        drop(guard);
+        number = number.checked_add(1)?;
+    }
+}
+
+/// # Safety
+///
+/// In an RCU read section in which `pid` and `leader` were found.
+unsafe fn describe(
+    number: i32,
+    pid: NonNull<bindings::pid>,
+    leader: NonNull<bindings::task_struct>,
+) -> Process {
+    // SAFETY: By this function's requirements the pointer is valid. The array may change while it
+    // is read, as for all readers in the kernel; its last byte is always NUL.
+    let comm = unsafe {
+        (&raw const (*leader.as_ptr()).comm)
+            .cast::<[u8; COMM_LEN]>()
+            .read_volatile()
+    };
+    // SAFETY: By this function's requirements.
+    let mm = NonNull::new(unsafe { sys::kx_process_mm(leader.as_ptr()) });
+    // SAFETY: `kx_process_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
+    let mm = mm.map(|mm| unsafe { ARef::from_raw(mm.cast()) });
+    // SAFETY: By this function's requirements.
+    unsafe { sys::kx_get_pid(pid.as_ptr()) };
+    Process {
+        number,
+        // INVARIANT: The reference was taken just above.
+        pid: Pid(pid),
+        comm: Comm(comm),
+        mm,
+    }
+}
+
+/// Calls `view` with the pid namespace of the current task.
+///
+/// # Errors
+///
+/// [`ESRCH`] if the current task is past having one.
+pub fn with_current_namespace<T>(view: impl FnOnce(&PidNamespace) -> Result<T>) -> Result<T> {
+    view(kernel::current!().active_pid_ns().ok_or(ESRCH)?)
+}
+
+/// Whether the current task may administer the whole machine (`CAP_SYS_ADMIN` in the initial user
+/// namespace).
+pub fn is_administrator() -> bool {
+    // SAFETY: Only looks at the current task's credentials.
+    unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
+}

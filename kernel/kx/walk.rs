@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Walking the page tables of an address space, without changing anything in it.
+//!
+//! # Locks
+//!
+//! mmap lock (read), then RCU, then the lock of one page table.
+//!
+//! The mmap lock and a user reference keep the VMAs and the upper tables. The lowest tables may be
+//! freed all the same, so each is copied as a whole, at most 512 entries, under RCU and its own
+//! lock; the entries are looked at after that. The mmap lock is given up after [`STRETCH_NS`] at
+//! the latest, and whenever somebody waits for it, and is taken again for the address where the
+//! walk stopped: mappings that change meanwhile are seen before or after the change.
+//!
+//! # Cost
+//!
+//! A copy and a look per entry of the tables that exist; a step per 512 entries that do not, per
+//! 1 GiB where a whole directory is missing. No allocation.
+
+use crate::{
+    mm::{self, MmWithUser, VmaRef},
+    sched, sys,
+};
+use kernel::{
+    ffi::c_ulong,
+    mm::virt::flags,
+    page::PAGE_SIZE,
+    prelude::*,
+    time::{Instant, Monotonic},
+};
+use model::pte::{Entry, Level};
+
+/// How long the mmap lock is held at a stretch, in nanoseconds, plus one step of the walk (the
+/// copy of one table and a visit of it).
+pub const STRETCH_NS: i64 = 250_000;
+
+/// Room for the copy of a page table. Large, so it is lent by the caller.
+pub struct Table([u64; 512]);
+
+impl Table {
+    /// An empty table on the heap.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    pub fn new() -> Result<KBox<Self>> {
+        Ok(KBox::new(Self([0; 512]), GFP_KERNEL)?)
+    }
+}
+
+/// What the walk found for consecutive addresses of one VMA: entries of one level, of which the
+/// first maps `start`.
+pub struct Leaves<'a> {
+    /// The address that the first entry maps.
+    pub start: usize,
+    /// The entries as they are in the table.
+    pub values: &'a [u64],
+    /// Their level. Above [`Level::Pte`] there is one entry, and only `pages` of it are meant
+    /// where the VMA is smaller.
+    pub level: Level,
+    /// Pages of 4 KiB from `start` that belong to the VMA.
+    pub pages: u64,
+}
+
+impl Leaves<'_> {
+    /// The entries.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        let level = self.level;
+        self.values.iter().map(move |&value| Entry { value, level })
+    }
+}
+
+/// Whether an entry that is neither empty nor present still stands for resident memory: for a page
+/// on its way to another frame, or one that is in a device or lent to it.
+pub fn is_resident(entry: Entry) -> bool {
+    // SAFETY: Both only decode the number.
+    unsafe {
+        match entry.level {
+            Level::Pte => sys::kx_pte_is_resident(entry.value) != 0,
+            Level::Pmd => sys::kx_pmd_is_resident(entry.value) != 0,
+            Level::Pud => false,
+        }
+    }
+}
+
+/// The bits of an entry that hold a physical address on this machine.
+pub fn pfn_mask() -> u64 {
+    // SAFETY: Reads a constant of the running kernel.
+    unsafe { sys::kx_pfn_mask() }
+}
+
+/// Whether the walk may go on with the lock held.
+#[derive(PartialEq, Eq)]
+pub enum Step {
+    /// Yes.
+    Continue,
+    /// No: [`Visitor::prepare`] must be called before the next visit.
+    Pause,
+}
+
+/// Who is told what a walk finds.
+pub trait Visitor {
+    /// Called before each stretch, without locks: the place to allocate.
+    ///
+    /// # Errors
+    ///
+    /// End the walk.
+    fn prepare(&mut self) -> Result;
+    /// Whether the entries of a VMA are wanted. Those of hugetlb VMAs have rules of their own and
+    /// are never offered.
+    fn wants(&mut self, vma: &VmaRef) -> bool;
+    /// Called with the mmap lock held: must not sleep for long, allocate, or touch user memory.
+    fn visit(&mut self, vma: &VmaRef, leaves: Leaves<'_>) -> Step;
+}
+
+/// Walks all of an address space; returns the longest time, in nanoseconds, for which its mmap lock
+/// was held at a stretch.
+///
+/// # Errors
+///
+/// [`EINTR`] if the current task was killed, or what the visitor's `prepare` returned.
+pub fn walk(mm: &MmWithUser, table: &mut Table, visitor: &mut impl Visitor) -> Result<i64> {
+    let (mut address, mut longest) = (Some(0), 0);
+    while let Some(from) = address {
+        sched::breathe()?;
+        visitor.prepare()?;
+        let (next, held) = stretch(mm, from, table, visitor)?;
+        (address, longest) = (next, longest.max(held));
+    }
+    Ok(longest)
+}
+
+/// Walks from `from` as far as one hold of the lock goes. Returns where to go on, and for how long
+/// the lock was held.
+fn stretch(
+    mm: &MmWithUser,
+    from: usize,
+    table: &mut Table,
+    visitor: &mut impl Visitor,
+) -> Result<(Option<usize>, i64)> {
+    let guard = mm::read_lock(mm)?;
+    let clock = Instant::<Monotonic>::now();
+    let mut address = from;
+    let next = loop {
+        let Some(vma) = guard.find_vma(address) else {
+            break None;
+        };
+        address = address.max(vma.start());
+        let mut step = Step::Continue;
+        if vma.flags() & flags::HUGETLB != 0 || !visitor.wants(vma) {
+            address = vma.end();
+        } else {
+            (address, step) = visit_slot(mm, vma, address, table, visitor);
+        }
+        if step == Step::Pause {
+            break Some(address);
+        }
+        if clock.elapsed().as_nanos() >= STRETCH_NS || guard.is_contended() {
+            break Some(address);
+        }
+    };
+    drop(guard);
+    Ok((next, clock.elapsed().as_nanos()))
+}
+
+/// Visits what one entry of a page middle directory stands for (or a larger leaf or hole), as far
+/// as the VMA goes. Returns where to go on.
+///
+/// The mmap lock of `mm`, to which `vma` belongs, is held: `vma` is borrowed from its guard.
+fn visit_slot(
+    mm: &MmWithUser,
+    vma: &VmaRef,
+    address: usize,
+    table: &mut Table,
+    visitor: &mut impl Visitor,
+) -> (usize, Step) {
+    let (mut next, mut value) = (address, 0);
+    // SAFETY: The mmap lock is held and `mm` has users, so that the upper tables stay; the
+    // address lies within a VMA.
+    let slot = unsafe {
+        sys::kx_find_slot(
+            mm.as_raw(),
+            address as c_ulong,
+            vma.end() as c_ulong,
+            &mut next,
+            &mut value,
+        )
+    };
+    let pages = next.saturating_sub(address) / PAGE_SIZE;
+    let (level, values) = match slot {
+        sys::KX_HOLE => return (next, Step::Continue),
+        sys::KX_TABLE => match table.copy(mm, address, value, pages) {
+            Some(values) => (Level::Pte, values),
+            // The table was exchanged meanwhile: look again.
+            None => return (address, Step::Continue),
+        },
+        sys::KX_PMD => (Level::Pmd, &[value][..]),
+        _ => (Level::Pud, &[value][..]),
+    };
+    let leaves = Leaves {
+        start: address,
+        values,
+        level,
+        pages: pages as u64,
+    };
+    (next, visitor.visit(vma, leaves))
+}
+
+impl Table {
+    /// Copies the entries of the table that `pmd` pointed to, `count` of them from that of
+    /// `address` on. `None` if the table is not there any more.
+    fn copy(&mut self, mm: &MmWithUser, address: usize, pmd: u64, count: usize) -> Option<&[u64]> {
+        let entries = self.0.get_mut(..count)?;
+        // SAFETY: The mmap lock is held and `mm` has users, so that the upper tables stay. No more
+        // entries are asked for than there is room for, and they do not reach beyond the table
+        // because the slot that was found ends with it.
+        let same = unsafe {
+            sys::kx_copy_table(
+                mm.as_raw(),
+                address as c_ulong,
+                pmd,
+                entries.as_mut_ptr(),
+                count as u32,
+            )
+        };
+        (same != 0).then_some(&*entries)
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `/proc/memory_info`: what each program name really holds, and which of its read-only pages are
+//! duplicates.
+//!
+//! A snapshot of all processes is taken when the module is loaded and at `RESET`; the other
+//! commands look at it or thin it out. `docs/memory_info-internals.md` explains the structures,
+//! the locks and the cost; what the figures mean stands in `model::memory_info`.
+#![deny(unsafe_code)]
+
+mod file;
+mod pages;
+mod snapshot;
+
+use kernel::prelude::*;
+use kx::procfile::ProcFile;
+
+module! {
+    type: MemoryInfo,
+    name: "memory_info",
+    authors: ["Pagelens developers"],
+    description: "Memory of each program name and its duplicate read-only pages, in /proc/memory_info",
+    license: "GPL",
+}
+
+kx::bool_param! {
+    /// Whether a command that fails makes its `write` fail.
+    static ERRNO: errno = true;
+    "Fail the write of a command that fails (default: Y); with N only the file tells"
+}
+
+kx::measure! {
+    /// For how long the last `RESET` held the mmap lock of a process at a stretch, at most.
+    static LONGEST_LOCK_NS: longest_lock_ns;
+    "Longest time for which the last RESET held an mmap lock at a stretch, in ns (read-only)"
+}
+
+struct MemoryInfo {
+    _file: ProcFile<file::MemoryInfoFile>,
+}
+
+impl kernel::Module for MemoryInfo {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let handler = file::MemoryInfoFile::new()?;
+        Ok(Self {
+            _file: ProcFile::new(c"memory_info", 0o600, handler)?,
+        })
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The pages of a name: which count as present, and which are candidates for being duplicates.
+//!
+//! Candidates are collected as frame numbers, 16 bytes each, and nothing is held while they wait:
+//! see `kx::frame` for why.
+
+use kernel::{
+    mm::virt::{flags, VmaRef},
+    prelude::*,
+};
+use kx::{
+    chunked::Chunked,
+    frame::Memory,
+    mm::{self, Mm},
+    sched,
+    walk::{self, Leaves, Step, Table, Visitor},
+};
+use model::{
+    group::{candidate, group, unite},
+    memory_info::Figures,
+    pte::{Entry, Level, PAGES_PER_PMD},
+    sort::{Buckets, Pacer},
+};
+
+/// Candidates of the largest step of a walk: a table of entries, or a huge page.
+const STEP: usize = PAGES_PER_PMD as usize;
+/// Candidates for which there is room before each stretch of a walk.
+const ROOM: usize = 4 * STEP;
+/// Candidates that are collected before those of the same frame are united. Grows with the distinct
+/// frames, so that mapping the same frames again and again costs time but no memory.
+const UNITE_AT: usize = 1 << 16;
+/// More cannot be sorted.
+const MAX: usize = u32::MAX as usize;
+
+/// Adds up the figures of one name after the other, in memory that is used again.
+pub(crate) struct Pages {
+    figures: Figures,
+    candidates: Chunked<u128>,
+    unite_at: usize,
+    /// What the VMA at hand says about its pages.
+    vma: Permissions,
+    pfn_mask: u64,
+    buckets: KBox<Buckets>,
+    longest_lock: i64,
+}
+
+impl Pages {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            figures: Figures::default(),
+            candidates: Chunked::new(),
+            unite_at: UNITE_AT,
+            vma: Permissions::default(),
+            pfn_mask: walk::pfn_mask(),
+            buckets: KBox::new(Buckets::new(), GFP_KERNEL)?,
+            longest_lock: 0,
+        })
+    }
+
+    /// Adds an address space. One that no process uses any more adds nothing.
+    pub(crate) fn add(&mut self, mm: &Mm, table: &mut Table) -> Result {
+        let Some(mm) = mm.mmget_not_zero() else {
+            return Ok(());
+        };
+        self.longest_lock = walk::walk(&mm, table, self)?.max(self.longest_lock);
+        self.figures.total = self.figures.total.saturating_add(mm::total_vm(&mm));
+        Ok(())
+    }
+
+    /// Compares the candidates of the name; returns its figures and starts anew.
+    pub(crate) fn finish(&mut self) -> Result<Figures> {
+        let mut pacer = Pacer::new(sched::breathe);
+        let found = group(&mut self.candidates, &Memory, &mut self.buckets, &mut pacer)?;
+        self.candidates.truncate(0);
+        self.unite_at = UNITE_AT;
+        let mut figures = core::mem::take(&mut self.figures);
+        figures.may_be_shared = found.frames;
+        figures.nb_group = found.groups;
+        Ok(figures)
+    }
+
+    /// The longest time, in nanoseconds, for which an mmap lock was held at a stretch.
+    pub(crate) fn longest_lock(&self) -> i64 {
+        self.longest_lock
+    }
+
+    /// Takes note of a leaf of which `pages` pages belong to the VMA, the first at `start`.
+    fn note(&mut self, entry: Entry, start: usize, pages: u64) {
+        let resident = if entry.is_present() {
+            !entry.is_special()
+        } else {
+            walk::is_resident(entry)
+        };
+        if !resident {
+            return;
+        }
+        self.figures.valid = self.figures.valid.saturating_add(pages);
+        if self.vma.allows_candidate(entry) {
+            let within = (start as u64 >> 12) % entry.level.pages();
+            let first = entry.pfn(self.pfn_mask) + within;
+            for pfn in first..first + pages {
+                self.candidates.push_within_room(candidate(pfn));
+            }
+        }
+    }
+}
+
+/// What a VMA says about its pages, beyond their entries.
+#[derive(Default)]
+struct Permissions {
+    /// Ordinary memory, which its entries describe truly.
+    is_ordinary: bool,
+    is_writable: bool,
+}
+
+impl Permissions {
+    fn of(vma: &VmaRef) -> Self {
+        Self {
+            is_ordinary: vma.flags() & (flags::IO | flags::PFNMAP) == 0
+                && !mm::is_shadow_stack(vma),
+            is_writable: vma.flags() & flags::WRITE != 0,
+        }
+    }
+
+    /// Whether what the leaf maps is mapped read-only. An entry that the processor may not use does
+    /// not tell: it is read-only in a VMA that is, be it `PROT_NONE` or waiting for a NUMA hint.
+    fn allows_candidate(&self, entry: Entry) -> bool {
+        self.is_ordinary
+            && entry.is_present()
+            && !entry.is_writable()
+            && (entry.is_accessible() || !self.is_writable)
+            && entry.level != Level::Pud
+    }
+}
+
+impl Visitor for Pages {
+    fn prepare(&mut self) -> Result {
+        if self.candidates.len() >= self.unite_at {
+            let mut pacer = Pacer::new(sched::breathe);
+            unite(&mut self.candidates, &mut self.buckets, &mut pacer)?;
+            self.unite_at = UNITE_AT.saturating_add(self.candidates.len().saturating_mul(2));
+        }
+        if self.candidates.len() > MAX - ROOM {
+            return Err(ENOMEM);
+        }
+        self.candidates.reserve(ROOM)
+    }
+
+    fn wants(&mut self, vma: &VmaRef) -> bool {
+        self.vma = Permissions::of(vma);
+        true
+    }
+
+    fn visit(&mut self, _vma: &VmaRef, leaves: Leaves<'_>) -> Step {
+        if leaves.level == Level::Pte {
+            for entry in leaves.entries().filter(|entry| !entry.is_none()) {
+                self.note(entry, 0, 1);
+            }
+        } else {
+            for entry in leaves.entries() {
+                self.note(entry, leaves.start, leaves.pages);
+            }
+        }
+        if self.candidates.room() < STEP {
+            Step::Pause
+        } else {
+            Step::Continue
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! What a page-table entry of x86-64 Linux says, from its 64 bits alone.
+//!
+//! Only present entries are decoded. What a non-present one means depends on the kernel's
+//! configuration; the kernel says it (see [`NonPresent`]).
+
+/// Pages of 4 KiB that an entry of a page table maps.
+pub const PAGES_PER_PTE: u64 = 1;
+/// Pages of 4 KiB that a leaf entry of a page middle directory maps.
+pub const PAGES_PER_PMD: u64 = 512;
+/// Pages of 4 KiB that a leaf entry of a page upper directory maps.
+pub const PAGES_PER_PUD: u64 = 512 * 512;
+
+const PRESENT: u64 = 1 << 0;
+const RW: u64 = 1 << 1;
+/// On a leaf above the lowest level. On the lowest level the bit belongs to the memory type.
+const PSE: u64 = 1 << 7;
+/// Means "global" in a present entry.
+const PROTNONE: u64 = 1 << 8;
+const SPECIAL: u64 = 1 << 9;
+const FLAGS_LOW: u64 = 0xfff;
+const HUGE_PAT: u64 = 1 << 12;
+
+/// The level at which an entry is a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// 4 KiB.
+    Pte,
+    /// 2 MiB.
+    Pmd,
+    /// 1 GiB.
+    Pud,
+}
+
+impl Level {
+    /// Pages of 4 KiB that a leaf maps.
+    pub const fn pages(self) -> u64 {
+        match self {
+            Self::Pte => PAGES_PER_PTE,
+            Self::Pmd => PAGES_PER_PMD,
+            Self::Pud => PAGES_PER_PUD,
+        }
+    }
+}
+
+/// A leaf entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The entry's 64 bits.
+    pub value: u64,
+    /// Where it stands.
+    pub level: Level,
+}
+
+impl Entry {
+    /// Whether nothing was ever put here.
+    pub const fn is_none(self) -> bool {
+        self.value == 0
+    }
+
+    /// Whether it maps memory, accessible or not: `PROT_NONE` and NUMA-hinting entries count, and
+    /// so does a huge entry that is just being split.
+    pub const fn is_present(self) -> bool {
+        let present = match self.level {
+            Level::Pte => PRESENT | PROTNONE,
+            Level::Pmd | Level::Pud => PRESENT | PROTNONE | PSE,
+        };
+        self.value & present != 0
+    }
+
+    /// Whether the processor may use it. If not, a present entry tells nothing about the
+    /// permissions: it is `PROT_NONE`, or waits for a NUMA hint, or is being split.
+    pub const fn is_accessible(self) -> bool {
+        self.value & PRESENT != 0
+    }
+
+    /// Whether it is one that the resident set does not count: the zero page, the huge zero page,
+    /// or memory without a `struct page`.
+    pub const fn is_special(self) -> bool {
+        self.value & SPECIAL != 0
+    }
+
+    /// Whether the processor may write through it. (Shadow stacks are writable without it; their
+    /// VMA tells.)
+    pub const fn is_writable(self) -> bool {
+        self.value & RW != 0
+    }
+
+    /// The number of the first frame of a present entry. `pfn_mask` says which bits of an entry
+    /// hold the physical address on this machine.
+    pub const fn pfn(self, pfn_mask: u64) -> u64 {
+        // Without the present bit the address is stored inverted (against L1TF).
+        let plain = if self.is_accessible() {
+            self.value
+        } else {
+            !self.value
+        };
+        let address = match self.level {
+            Level::Pte => plain & pfn_mask & !FLAGS_LOW,
+            // Bit 12 belongs to the memory type here.
+            Level::Pmd | Level::Pud => plain & pfn_mask & !FLAGS_LOW & !HUGE_PAT,
+        };
+        let pfn = address >> 12;
+        pfn & !(self.level.pages() - 1)
+    }
+}
+
+/// What an entry that is neither empty nor present stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NonPresent {
+    /// Content in swap, or a marker: no memory.
+    Absent,
+    /// Memory all the same, and counted as resident: a page on its way to another frame, or in (or
+    /// lent to) a device.
+    Resident,
+}

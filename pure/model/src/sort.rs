@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Sorting many small records in place, in linear time, without needing them contiguous.
+//!
+//! An in-place radix sort ("American flag"): the records of a range are dealt into 256 buckets by
+//! the eight topmost bits in which they differ at all, then each bucket likewise. Bits that do not
+//! vary cost one look, so that the time depends on what tells the records apart and not on their
+//! width. A range that is in order already costs one look as well.
+
+use core::ops::Range;
+
+/// A random-access sequence of 128-bit records, contiguous or not.
+pub trait Records {
+    /// How many there are.
+    fn len(&self) -> usize;
+    /// The record at `index`; 0 beyond the end.
+    fn get(&self, index: usize) -> u128;
+    /// Replaces the record at `index`; nothing happens beyond the end.
+    fn set(&mut self, index: usize, record: u128);
+    /// Forgets all records from `len` on.
+    fn truncate(&mut self, len: usize);
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Gives the caller a word now and then during long work, so that it can offer the CPU to others
+/// and can stop the work.
+pub struct Pacer<F> {
+    left: u32,
+    pause: F,
+}
+
+/// Units of work between two calls; one unit is about the handling of one record.
+const PERIOD: u32 = 2048;
+
+impl<E, F: FnMut() -> Result<(), E>> Pacer<F> {
+    /// `pause` is called between pieces of work; its error ends the work.
+    pub fn new(pause: F) -> Self {
+        Self {
+            left: PERIOD,
+            pause,
+        }
+    }
+
+    /// Accounts for `units` of work.
+    ///
+    /// # Errors
+    ///
+    /// What `pause` returned.
+    #[inline]
+    pub fn tick(&mut self, units: u32) -> Result<(), E> {
+        self.left = self.left.saturating_sub(units);
+        if self.left > 0 {
+            return Ok(());
+        }
+        self.left = PERIOD;
+        (self.pause)()
+    }
+}
+
+/// Scratch space for [`sort`], lent by the caller because 2 KiB is much for a kernel stack.
+pub struct Buckets {
+    /// Where the next record of a bucket goes.
+    next: [u32; 256],
+    /// Where the bucket ends.
+    end: [u32; 256],
+}
+
+impl Buckets {
+    /// Empty buckets.
+    pub const fn new() -> Self {
+        Self {
+            next: [0; 256],
+            end: [0; 256],
+        }
+    }
+}
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Below this many records insertion is cheaper than dealing into buckets.
+const FEW: usize = 24;
+
+/// Sorts the records of `range` by those of their bits that are set in `mask`.
+///
+/// Not stable. The recursion is at most 16 deep. At most 2³² records (64 GiB of them).
+///
+/// # Errors
+///
+/// What the pacer's `pause` returned; the records are then good for nothing.
+pub fn sort<R: Records, E, F: FnMut() -> Result<(), E>>(
+    records: &mut R,
+    range: Range<usize>,
+    mask: u128,
+    buckets: &mut Buckets,
+    pacer: &mut Pacer<F>,
+) -> Result<(), E> {
+    if range.len() <= FEW {
+        insert(records, range.clone(), mask);
+        return pacer.tick(range.len() as u32);
+    }
+    let Some(top) = top_varying_bit(records, range.clone(), mask, pacer)? else {
+        return Ok(());
+    };
+    let shift = top.saturating_sub(7);
+    deal(records, range.clone(), mask, shift, buckets, pacer)?;
+    // The buckets are found again by their digit: keeping their bounds would cost 1 KiB a level.
+    let below = mask & !(u128::MAX << shift);
+    let mut start = range.start;
+    while start < range.end {
+        let end = end_of_run(records, start..range.end, mask & !below);
+        pacer.tick((end - start) as u32)?;
+        if end - start > 1 && below != 0 {
+            sort(records, start..end, below, buckets, pacer)?;
+        }
+        start = end;
+    }
+    Ok(())
+}
+
+/// The end of the run of records that equal the first of `range` in the bits of `mask`.
+pub fn end_of_run<R: Records>(records: &R, range: Range<usize>, mask: u128) -> usize {
+    let first = records.get(range.start) & mask;
+    let mut end = range.start + 1;
+    while end < range.end && records.get(end) & mask == first {
+        end += 1;
+    }
+    end
+}
+
+/// Drops all but the first of neighbours that are equal in the bits of `mask`.
+///
+/// # Errors
+///
+/// What the pacer's `pause` returned.
+pub fn dedup<R: Records, E, F: FnMut() -> Result<(), E>>(
+    records: &mut R,
+    mask: u128,
+    pacer: &mut Pacer<F>,
+) -> Result<(), E> {
+    let mut kept = 0;
+    for index in 0..records.len() {
+        pacer.tick(1)?;
+        let record = records.get(index);
+        if kept == 0 || (records.get(kept - 1) ^ record) & mask != 0 {
+            records.set(kept, record);
+            kept += 1;
+        }
+    }
+    records.truncate(kept);
+    Ok(())
+}
+
+fn insert<R: Records>(records: &mut R, range: Range<usize>, mask: u128) {
+    for index in range.start + 1..range.end {
+        let record = records.get(index);
+        let mut hole = index;
+        while hole > range.start && records.get(hole - 1) & mask > record & mask {
+            let larger = records.get(hole - 1);
+            records.set(hole, larger);
+            hole -= 1;
+        }
+        if hole != index {
+            records.set(hole, record);
+        }
+    }
+}
+
+/// The highest bit of `mask` that is not the same in all records; `None` if they are in order.
+fn top_varying_bit<R: Records, E, F: FnMut() -> Result<(), E>>(
+    records: &R,
+    range: Range<usize>,
+    mask: u128,
+    pacer: &mut Pacer<F>,
+) -> Result<Option<u32>, E> {
+    let first = records.get(range.start) & mask;
+    let (mut varying, mut previous, mut in_order) = (0, first, true);
+    for index in range {
+        let record = records.get(index) & mask;
+        varying |= record ^ first;
+        in_order &= previous <= record;
+        previous = record;
+        pacer.tick(1)?;
+    }
+    Ok(if in_order {
+        None
+    } else {
+        varying.checked_ilog2()
+    })
+}
+
+/// Deals the records into buckets by the eight bits above `shift`.
+fn deal<R: Records, E, F: FnMut() -> Result<(), E>>(
+    records: &mut R,
+    range: Range<usize>,
+    mask: u128,
+    shift: u32,
+    buckets: &mut Buckets,
+    pacer: &mut Pacer<F>,
+) -> Result<(), E> {
+    let digit = |record: u128| usize::from(((record & mask) >> shift) as u8);
+    let Buckets { next, end } = buckets;
+    *end = [0; 256];
+    for index in range.clone() {
+        let count = &mut end[digit(records.get(index))];
+        *count = count.wrapping_add(1);
+        pacer.tick(1)?;
+    }
+    let mut at = range.start as u32;
+    for (next, end) in next.iter_mut().zip(end.iter_mut()) {
+        *next = at;
+        at = at.wrapping_add(*end);
+        *end = at;
+    }
+    for bucket in 0..256 {
+        while next[bucket] < end[bucket] {
+            // Follow the chain of displaced records until one belongs here.
+            let mut record = records.get(next[bucket] as usize);
+            loop {
+                let home = digit(record);
+                let slot = next[home];
+                next[home] = slot.wrapping_add(1);
+                pacer.tick(1)?;
+                if home == bucket {
+                    records.set(slot as usize, record);
+                    break;
+                }
+                let displaced = records.get(slot as usize);
+                records.set(slot as usize, record);
+                record = displaced;
+            }
+        }
+    }
+    Ok(())
+}
