@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod group;
+pub mod kshram;
 pub mod memory_info;
 pub mod pte;
 pub mod sort;
