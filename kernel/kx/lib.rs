@@ -13,13 +13,19 @@
 //!   an inline function or a macro in C. Neither holds policy.
 //! - No globals: every module links a copy of its own.
 
+pub mod after;
 pub mod chunked;
+pub mod device;
 pub mod frame;
+pub mod gate;
 pub mod log;
 pub mod mm;
 pub mod param;
+pub mod poll;
 pub mod procfile;
+pub mod record;
 pub mod sched;
+pub mod shmem;
 mod sys;
 pub mod task;
 pub mod walk;

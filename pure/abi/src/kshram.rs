@@ -6,7 +6,7 @@
 //! fields are 0.
 
 use crate::ioctl;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 const KIND: u8 = b'K';
 
