@@ -7,8 +7,10 @@
 
 mod ksm;
 pub mod map;
+pub mod message;
 mod module;
 pub mod process;
+pub mod robust;
 mod running;
 mod setting;
 

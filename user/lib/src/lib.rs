@@ -8,9 +8,10 @@
 //! Figures are in the units of the interface they come from; for `memory_info` that is
 //! pages of 4 KiB. This crate never changes the processes it looks at.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod error;
+pub mod kshram;
 mod memory_info;
 pub mod proc;
 mod program;
