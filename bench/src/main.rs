@@ -6,12 +6,13 @@
 //! that both sides give the same answer, and fails if not; no time makes it fail.
 
 mod harness;
+mod kshram;
 mod memory_info;
 
 use anyhow::{bail, Context, Result};
 
 type Bench = fn() -> Result<()>;
-const BENCHES: &[(&str, Bench)] = &[("memory_info", memory_info::run)];
+const BENCHES: &[(&str, Bench)] = &[("memory_info", memory_info::run), ("kshram", kshram::run)];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

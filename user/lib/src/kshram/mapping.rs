@@ -31,12 +31,12 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    pub(super) fn new(
-        file: &File,
-        offset: u64,
-        length: u64,
-        is_writable: bool,
-    ) -> io::Result<Self> {
+    /// Maps part of any file that can be shared: a slot ([`super::Slot::map`] is simpler), or a
+    /// memfd to compare with.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn new(file: &File, offset: u64, length: u64, is_writable: bool) -> io::Result<Self> {
         let length = usize::try_from(length).map_err(io::Error::other)?;
         let protection = match is_writable {
             true => ProtFlags::READ | ProtFlags::WRITE,
