@@ -14,7 +14,7 @@ use workloads::{Module, SysSetting};
 
 use crate::harness::{alternate, milliseconds, print, ratio};
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 25;
 const SIZES: [u64; 5] = [4 << 10, 64 << 10, 1 << 20, 64 << 20, 256 << 20];
 /// What one turn copies or maps at least, in bytes: small sizes are repeated.
 const TURN: u64 = 32 << 20;
@@ -110,7 +110,7 @@ fn access(ours: &File, theirs: &File, size: u64) -> Result<Vec<String>> {
 /// What a process pays that maps existing data, looks at it, and goes.
 fn mapping(ours: &File, theirs: &File, size: u64) -> Result<Vec<String>> {
     let visit = |file: &File| {
-        for _ in 0..(TURN / size).clamp(1, 256) {
+        for _ in 0..(TURN / size).clamp(4, 256) {
             let mapping = Mapping::new(file, 0, size, true)?;
             for page in (0..mapping.len()).step_by(PAGE) {
                 let word = mapping.atomic_u32(page);
