@@ -113,6 +113,7 @@ extern "C" {
         file: *mut bindings::file,
         vma: *mut bindings::vm_area_struct,
     ) -> ffi::c_int;
+    pub(crate) fn kx_vma_may_share(vma: *const bindings::vm_area_struct) -> ffi::c_int;
     pub(crate) fn kx_get_unmapped_area(
         file: *mut bindings::file,
         addr: ffi::c_ulong,
