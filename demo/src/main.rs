@@ -5,6 +5,7 @@
 //! 0 only if everything was as told.
 
 mod hello;
+mod kshram;
 mod memory_info;
 mod narrator;
 
@@ -12,7 +13,11 @@ use anyhow::{bail, Context, Result};
 use narrator::Narrator;
 
 type Scene = fn(&Narrator) -> Result<()>;
-const SCENES: &[(&str, Scene)] = &[("hello", hello::play), ("memory_info", memory_info::play)];
+const SCENES: &[(&str, Scene)] = &[
+    ("hello", hello::play),
+    ("memory_info", memory_info::play),
+    ("kshram", kshram::play),
+];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

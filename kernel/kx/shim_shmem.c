@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
@@ -14,10 +15,18 @@
 
 #include "shim_shmem.h"
 
+/* A kernel for PREEMPT_RT has no huge pages, and tmpfs no such option. */
+static const char *huge(void)
+{
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && has_transparent_hugepage())
+		return "within_size";
+	return NULL;
+}
+
 static int set_options(struct fs_context *fc)
 {
 	return vfs_parse_fs_string(fc, "source", "tmpfs") ?:
-	       vfs_parse_fs_string(fc, "huge", "within_size") ?:
+	       (huge() ? vfs_parse_fs_string(fc, "huge", huge()) : 0) ?:
 	       vfs_parse_fs_string(fc, "size", "50%");
 }
 

@@ -25,8 +25,8 @@ const PAGE: u64 = bindings::PAGE_SIZE as u64;
 /// What [`Memory::zero`] writes at a time.
 const CHUNK: usize = 1 << 15;
 
-/// A tmpfs that nobody can see, with huge pages for all memory that lies within a size. Like any
-/// tmpfs it takes half of the machine's memory at most.
+/// A tmpfs that nobody can see, with huge pages (where the kernel has them) for all that lies within
+/// a memory's size. Like any tmpfs it takes half of the machine's memory at most.
 ///
 /// # Invariants
 ///
@@ -43,7 +43,7 @@ impl Mount {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], or [`EINVAL`] from a machine without huge pages.
+    /// [`ENOMEM`], or [`ENODEV`] from a kernel without tmpfs.
     pub fn new() -> Result<Self> {
         // SAFETY: Has no preconditions but a context that may sleep, as its allocations check.
         let mount = from_err_ptr(unsafe { sys::kx_shmem_mount() })?;
