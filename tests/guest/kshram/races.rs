@@ -52,7 +52,7 @@ fn eight_processes_do_everything_and_no_byte_is_wrong() -> Result<()> {
 
 #[test]
 fn loading_and_unloading_races_with_users() -> Result<()> {
-    let rounds = if is_long() { 100 } else { 10 };
+    let rounds = if is_long() { 40 } else { 8 };
     // Opens whatever is there, maps it, and goes on with the mapping alone.
     let user = "while true; do head -c 100 /dev/kshram0 > /dev/null 2>&1; cat /proc/kshram > /dev/null 2>&1; check_msg > /dev/null 2>&1; done";
     let mut users = Vec::new();
