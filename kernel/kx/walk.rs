@@ -17,6 +17,7 @@
 //! 1 GiB where a whole directory is missing. No allocation.
 
 use crate::{
+    chunked::quiet,
     mm::{self, MmWithUser, VmaRef},
     sched, sys,
 };
@@ -28,22 +29,23 @@ use kernel::{
     time::{Instant, Monotonic},
 };
 use model::pte::{Entry, Level};
+use pin_init::init_zeroed;
 
 /// How long the mmap lock is held at a stretch, in nanoseconds, plus one step of the walk (the
 /// copy of one table and a visit of it).
 pub const STRETCH_NS: i64 = 250_000;
 
-/// Room for the copy of a page table. Large, so it is lent by the caller.
-pub struct Table([u64; 512]);
+/// Room for the copy of a page table.
+pub struct Table(KBox<[u64; 512]>);
 
 impl Table {
-    /// An empty table on the heap.
+    /// An empty table.
     ///
     /// # Errors
     ///
     /// [`ENOMEM`].
-    pub fn new() -> Result<KBox<Self>> {
-        Ok(KBox::new(Self([0; 512]), GFP_KERNEL)?)
+    pub fn new() -> Result<Self> {
+        Ok(Self(KBox::init(init_zeroed(), quiet())?))
     }
 }
 

@@ -22,6 +22,7 @@
 //! | step | |
 //! |---|---|
 //! | `mergeable` | offers it to KSM |
+//! | `collapsible` | offers it to khugepaged |
 //! | `write` | writes to each page of the writable private memory; answers the page faults |
 //! | `protect` | makes the writable private memory read-only |
 //! | `drop` | unmaps it |
@@ -106,6 +107,7 @@ impl Holder {
                 self.read_only.push(map);
             }
             "mergeable" => self.advise_all(Advice::LinuxMergeable)?,
+            "collapsible" => self.advise_all(Advice::LinuxHugepage)?,
             "write" => return self.write().map(Some),
             "protect" => self.protect()?,
             "drop" => self.drop_all()?,
