@@ -21,7 +21,7 @@ pub fn after_call<T: Send + 'static>(value: KBox<T>) -> Result {
     let value = value.into_foreign();
     // SAFETY: The name and the operations outlive the file, and `value` stays until `release`.
     let file = from_err_ptr(unsafe {
-        sys::anon_inode_getfile(c"[after_call]".as_ptr().cast(), Calls::<T>::OPS, value, 0)
+        sys::anon_inode_getfile(c"[after_call]".as_char_ptr(), Calls::<T>::OPS, value, 0)
     });
     match file {
         Ok(file) => {

@@ -111,7 +111,7 @@ unsafe impl Sync for Class {}
 impl Class {
     fn new(name: &'static CStr) -> Result<Self> {
         // SAFETY: The name is static. INVARIANT: Made here.
-        from_err_ptr(unsafe { bindings::class_create(name.as_ptr().cast()) }).map(Self)
+        from_err_ptr(unsafe { bindings::class_create(name.as_char_ptr()) }).map(Self)
     }
 }
 
@@ -137,7 +137,7 @@ impl Region {
         let mut first = 0;
         // SAFETY: The name is static and the number has room.
         to_result(unsafe {
-            bindings::alloc_chrdev_region(&mut first, 0, count, name.as_ptr().cast())
+            bindings::alloc_chrdev_region(&mut first, 0, count, name.as_char_ptr())
         })?;
         // INVARIANT: Made just above.
         Ok(Self { first, count })

@@ -83,12 +83,7 @@ impl Memory {
         let size = i64::try_from(size).map_err(|_| EINVAL)?;
         // SAFETY: The mount is valid by its invariant, and the name is copied.
         let file = from_err_ptr(unsafe {
-            sys::kx_shmem_file(
-                mount.0.as_ptr(),
-                name.as_ptr().cast(),
-                size,
-                may_swap.into(),
-            )
+            sys::kx_shmem_file(mount.0.as_ptr(), name.as_char_ptr(), size, may_swap.into())
         })?;
         // INVARIANT: Made just above.
         NonNull::new(file).map(Self).ok_or(ENOMEM)

@@ -50,7 +50,7 @@ impl Initialised {
         )?;
         // SAFETY: The device is initialised and nobody else knows it; the format takes a string.
         to_result(unsafe {
-            bindings::dev_set_name(node.device.get(), c"%s".as_ptr().cast(), name.as_ptr())
+            bindings::dev_set_name(node.device.get(), c"%s".as_char_ptr(), name.as_char_ptr())
         })?;
         Ok(node)
     }
