@@ -6,6 +6,7 @@
 //! it too, with an mmap lock held, so user memory is never touched under it.
 
 use crate::changes::Changes;
+use core::cmp::Ordering;
 use kernel::{
     fs::File,
     iov::{IovIterDest, IovIterSource},
@@ -118,10 +119,10 @@ impl Slot {
         };
         let _alone = self.gate.exclude()?;
         let old = self.unsealed_size()?;
-        if size < old {
-            self.shrink(old, size, force)?;
-        } else if size > old {
-            self.memory.grow(old, size)?;
+        match size.cmp(&old) {
+            Ordering::Less => self.shrink(old, size, force)?,
+            Ordering::Equal => {}
+            Ordering::Greater => self.memory.grow(old, size)?,
         }
         let mut sizer = Some(sizer);
         self.change(|state| {
