@@ -6,13 +6,18 @@
 //! that both sides give the same answer, and fails if not; no time makes it fail.
 
 mod harness;
+mod kshram;
 mod memory_info;
 mod pf_stat;
 
 use anyhow::{bail, Context, Result};
 
 type Bench = fn() -> Result<()>;
-const BENCHES: &[(&str, Bench)] = &[("memory_info", memory_info::run), ("pf_stat", pf_stat::run)];
+const BENCHES: &[(&str, Bench)] = &[
+    ("memory_info", memory_info::run),
+    ("kshram", kshram::run),
+    ("pf_stat", pf_stat::run),
+];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

@@ -6,6 +6,7 @@
 
 mod experiments;
 mod hello;
+mod kshram;
 mod memory_info;
 mod narrator;
 mod pf_stat;
@@ -19,6 +20,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("memory_info", memory_info::play),
     ("experiments", experiments::play),
     ("pf_stat", pf_stat::play),
+    ("kshram", kshram::play),
 ];
 
 fn main() -> Result<()> {

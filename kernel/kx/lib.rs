@@ -13,10 +13,14 @@
 //!   an inline function or a macro in C. Neither holds policy.
 //! - No globals: every module links a copy of its own.
 
+pub mod after;
 pub mod chunked;
 pub mod cow;
 pub mod frame;
 pub mod layout;
+pub mod device;
+pub mod frame;
+pub mod gate;
 pub mod log;
 pub mod mm;
 pub mod mmset;
@@ -24,7 +28,11 @@ pub mod param;
 mod probe;
 pub mod procfile;
 pub mod rawlock;
+pub mod poll;
+pub mod procfile;
+pub mod record;
 pub mod sched;
+pub mod shmem;
 mod sys;
 pub mod table;
 pub mod syscall;

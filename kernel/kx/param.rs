@@ -170,7 +170,7 @@ impl Entry {
     pub const fn ullong(name: &'static CStr, target: &'static Number<u64>) -> Self {
         let arg = core::ptr::from_ref(target).cast_mut().cast();
         let value = bindings::kernel_param__bindgen_ty_1 { arg };
-        Self::new(name, &raw const bindings::param_ops_ullong, 0o400, value)
+        Self::new(name, &raw const bindings::param_ops_ullong, 0o444, value)
     }
 
     /// A published number. The kernel reads an `unsigned long long`.
@@ -262,7 +262,7 @@ macro_rules! bool_param {
 /// ```
 #[macro_export]
 macro_rules! number_param {
-    ($(#[$doc:meta])* static $static:ident: $name:ident: $kind:ident($type:ty) = $default:literal; $description:literal) => {
+    ($(#[$doc:meta])* static $static:ident: $name:ident: $kind:ident($type:ty) = $default:expr; $description:literal) => {
         $(#[$doc])*
         static $static: $crate::param::Number<$type> =
             $crate::param::Number::<$type>::new($default);

@@ -2,7 +2,7 @@
 //! Being a good neighbour in long loops.
 
 use crate::sys;
-use kernel::prelude::*;
+use kernel::{bindings, prelude::*};
 
 /// Offers the CPU to others. To be called where sleeping is allowed: no spinlock, no RCU.
 pub fn cond_resched() {
@@ -23,4 +23,10 @@ pub fn breathe() -> Result {
         return Err(EINTR);
     }
     Ok(())
+}
+
+/// The time of CLOCK_MONOTONIC, in nanoseconds.
+pub fn now() -> u64 {
+    // SAFETY: Has no preconditions.
+    unsafe { bindings::ktime_get() }.unsigned_abs()
 }

@@ -207,3 +207,62 @@ extern "C" {
     ) -> ffi::c_int;
     pub(crate) fn unregister_fprobe(probe: *mut Fprobe) -> ffi::c_int;
 }
+
+// `shim_shmem.h`
+extern "C" {
+    pub(crate) fn kx_shmem_mount() -> *mut bindings::vfsmount;
+    pub(crate) fn kx_shmem_file(
+        mount: *mut bindings::vfsmount,
+        name: *const ffi::c_char,
+        size: bindings::loff_t,
+        may_swap: ffi::c_int,
+    ) -> *mut bindings::file;
+    pub(crate) fn kx_shmem_may_fail(file: *mut bindings::file, may_fail: ffi::c_int);
+    pub(crate) fn kx_shmem_truncate(
+        file: *mut bindings::file,
+        size: bindings::loff_t,
+    ) -> ffi::c_int;
+    pub(crate) fn kx_vfs_mmap(
+        file: *mut bindings::file,
+        vma: *mut bindings::vm_area_struct,
+    ) -> ffi::c_int;
+    pub(crate) fn kx_vma_may_share(vma: *const bindings::vm_area_struct) -> ffi::c_int;
+    pub(crate) fn kx_get_unmapped_area(
+        file: *mut bindings::file,
+        addr: ffi::c_ulong,
+        len: ffi::c_ulong,
+        pgoff: ffi::c_ulong,
+        flags: ffi::c_ulong,
+    ) -> ffi::c_ulong;
+    pub(crate) fn kx_mapped_end(file: *mut bindings::file) -> ffi::c_ulong;
+    pub(crate) fn kx_each_mapping(
+        file: *mut bindings::file,
+        each: unsafe extern "C" fn(*mut ffi::c_void, ffi::c_int),
+        context: *mut ffi::c_void,
+    ) -> ffi::c_int;
+
+    pub(crate) fn kx_iov_len(iter: *const bindings::iov_iter) -> usize;
+    pub(crate) fn kx_iov_cut(iter: *mut bindings::iov_iter, most: usize) -> usize;
+    pub(crate) fn kx_iov_extend(iter: *mut bindings::iov_iter, by: usize);
+
+    pub(crate) fn kx_get_current_tgid() -> *mut bindings::pid;
+
+    pub(crate) fn kx_inode_cdev(inode: *mut bindings::inode) -> *mut bindings::cdev;
+}
+
+// `include/linux/anon_inodes.h`, `include/linux/mm.h`
+extern "C" {
+    pub(crate) fn anon_inode_getfile(
+        name: *const ffi::c_char,
+        ops: *const bindings::file_operations,
+        data: *mut ffi::c_void,
+        flags: ffi::c_int,
+    ) -> *mut bindings::file;
+    pub(crate) fn mm_get_unmapped_area(
+        file: *mut bindings::file,
+        addr: ffi::c_ulong,
+        len: ffi::c_ulong,
+        pgoff: ffi::c_ulong,
+        flags: ffi::c_ulong,
+    ) -> ffi::c_ulong;
+}

@@ -60,6 +60,11 @@ impl Comm {
         (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
     }
 
+    /// The name with all its bytes.
+    pub fn to_bytes(self) -> [u8; COMM_LEN] {
+        self.0
+    }
+
     /// The name without what follows its first NUL.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.split(|&byte| byte == 0).next().unwrap_or_default()
@@ -80,6 +85,15 @@ unsafe impl Send for Pid {}
 unsafe impl Sync for Pid {}
 
 impl Pid {
+    /// The identity of the current process.
+    pub fn current() -> Result<Self> {
+        // SAFETY: Only reads the current task's own fields and takes a reference, which goes to
+        // the `Pid`.
+        let pid = unsafe { sys::kx_get_current_tgid() };
+        // INVARIANT: As above.
+        NonNull::new(pid).map(Self).ok_or(ESRCH)
+    }
+
     /// The number in `namespace`; `None` if the process cannot be seen from there.
     pub fn number_in(&self, namespace: &PidNamespace) -> Option<NonZeroI32> {
         // SAFETY: Both pointers are valid: by the invariant, and because it is a reference.

@@ -28,6 +28,7 @@ pub fn widen() -> Result<Vec<SysSetting>> {
         (FAIL_PAGE_ALLOC, "min-order", "0"),
         (FAILSLAB, "verbose", "0"),
         (FAIL_PAGE_ALLOC, "verbose", "0"),
+        ("/sys/kernel/debug/fail_usercopy", "verbose", "0"),
     ]
     .into_iter()
     .map(|(folder, file, value)| SysSetting::set(format!("{folder}/{file}"), value))
@@ -57,7 +58,12 @@ impl Switch {
         let result = action();
         let length = self.file.read_at(&mut shown, 0);
         self.file.write_all_at(b"0", 0)?;
-        let shown = String::from_utf8_lossy(&shown[..length?]).trim().to_owned();
+        // The switch lets copies to user memory fail too, hence possibly this read: then it was
+        // not used up before.
+        let shown = match length {
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => "1".to_owned(),
+            length => String::from_utf8_lossy(&shown[..length?]).trim().to_owned(),
+        };
         Ok((result, shown))
     }
 }

@@ -8,6 +8,7 @@
 mod failing;
 mod full;
 mod hello;
+mod kshram;
 mod memory_info;
 mod pf_stat;
 mod support;

@@ -8,8 +8,10 @@
 mod ksm;
 mod layout;
 pub mod map;
+pub mod message;
 pub mod module;
 pub mod process;
+pub mod robust;
 mod running;
 mod setting;
 pub mod taskstats;

@@ -79,6 +79,28 @@ impl Drop for Child {
     }
 }
 
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// Waits for the end of a child of [`fork`].
+///
+/// # Errors
+/// If it is none.
+pub fn wait_for(pid: u64) -> Result<End> {
+    let pid = Pid::from_raw(i32::try_from(pid)?).context("no such pid")?;
+    let (_, status) = waitpid(Some(pid), WaitOptions::empty())?.context("no such child")?;
+    Ok(match status.terminating_signal() {
+        Some(signal) => End::Signal(signal),
+        None => End::Status(status.exit_status().unwrap_or(0)),
+    })
+}
+
 /// Sleeps until a signal ends the process.
 pub fn sleep_for_ever() {
     loop {

@@ -9,4 +9,6 @@
 #![cfg_attr(not(MODULE), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod ioctl;
+pub mod kshram;
 pub mod pf_stat;

@@ -52,6 +52,24 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// A slot of `kshram` refused something.
+    #[error("cannot {action} kshram slot {index}: {}", slot_hint(.source))]
+    Slot {
+        /// What was tried.
+        action: &'static str,
+        /// The slot.
+        index: u32,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// `/dev/kshram_ctl` refused something.
+    #[error("cannot {action}: {}", slot_hint(.source))]
+    Control {
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// A file under /proc could not be read or understood.
     #[error("cannot read /proc: {0}")]
     Proc(#[from] procfs::ProcError),
@@ -75,6 +93,20 @@ fn hint(error: &io::Error) -> &'static str {
         Some(libc::ESRCH) => " (was it tracked, and executed after that?)",
         _ => "",
     }
+}
+
+/// What `kshram` answered, and what to do about it.
+fn slot_hint(error: &io::Error) -> String {
+    // The numbers of include/uapi/asm-generic/errno-base.h.
+    let hint = match error.raw_os_error().unwrap_or(0) {
+        1 => "its size is sealed until the module is unloaded",
+        6 => "there is no such slot; load kshram with slots=N for more",
+        9 => "open it for writing",
+        16 => "somebody maps more than that; unmap it, or resize by force",
+        28 => "load kshram with a larger max_bytes, or free memory",
+        _ => return error.to_string(),
+    };
+    format!("{error} ({hint})")
 }
 
 /// Why `memory_info` refused a command: the rows of its document's table of errors.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads what the Pagelens modules and `/proc` say about memory, as typed answers.
 //!
-//! Two sources give the same records. [`MemoryInfo`] talks to the kernel module
+//! [`kshram`] talks to the devices of the module of that name. Of programs, two sources give the same
+//! records. [`MemoryInfo`] talks to the kernel module
 //! `memory_info`; [`proc`] computes the figures from `/proc` alone, slowly, and says
 //! where `/proc` cannot know (see [`proc::Survey`]). [`Source`] picks one of them.
 //!
@@ -15,6 +16,7 @@
 #![deny(unsafe_code)]
 
 mod error;
+pub mod kshram;
 pub mod layout;
 mod memory_info;
 pub mod pf_stat;

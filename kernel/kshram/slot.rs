@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A slot: memory, its size, and who has to do with it.
+//!
+//! `gate` orders what changes the size or relies on it for longer than a moment: resizing and
+//! sealing exclude, writing and wiping share. `state` is held for looking and counting; `mmap` takes
+//! it too, with an mmap lock held, so user memory is never touched under it.
+
+use crate::changes::Changes;
+use core::cmp::Ordering;
+use kernel::{
+    fs::File,
+    iov::{IovIterDest, IovIterSource},
+    mm::virt::VmaNew,
+    new_mutex,
+    prelude::*,
+    sync::{poll::PollTable, Arc, Mutex},
+};
+use kx::{
+    after::after_call,
+    gate::Gate,
+    sched,
+    shmem::{self, Memory},
+    task::{self, Comm, Pid},
+};
+use model::kshram::{mapping_end, pages};
+
+pub(crate) type Label = [u8; abi::kshram::LABEL_LEN];
+
+/// Who set the size, and when.
+struct Sizer {
+    pid: Pid,
+    comm: Comm,
+    at: u64,
+}
+
+/// Mappings whose `mmap` is not over: others cannot find them yet.
+#[derive(Default)]
+struct Arriving {
+    count: u32,
+    /// The page behind the last that one of them wants.
+    end: u64,
+}
+
+struct State {
+    /// What `mmap`, reads and writes go by. The memory is never smaller while somebody may rely on
+    /// it: growing publishes this last, shrinking first.
+    size: u64,
+    arriving: Arriving,
+    opens: u32,
+    generation: u64,
+    is_sealed: bool,
+    label: Label,
+    sizer: Option<Sizer>,
+}
+
+#[pin_data]
+pub(crate) struct Slot {
+    memory: Memory,
+    changes: Arc<Changes>,
+    #[pin]
+    gate: Gate,
+    #[pin]
+    state: Mutex<State>,
+}
+
+impl Slot {
+    pub(crate) fn new(memory: Memory, size: u64, changes: Arc<Changes>) -> Result<Arc<Self>> {
+        let state = State {
+            size,
+            arriving: Arriving::default(),
+            opens: 0,
+            generation: 0,
+            is_sealed: false,
+            label: Label::default(),
+            sizer: None,
+        };
+        Arc::pin_init(
+            pin_init!(Self {
+                memory,
+                changes,
+                gate <- Gate::new(),
+                state <- new_mutex!(state, "kshram.state"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.state.lock().size
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.state.lock().generation
+    }
+
+    pub(crate) fn register(&self, file: &File, table: &PollTable<'_>) {
+        self.changes.register(file, table);
+    }
+
+    /// Lets `change` change the state, and tells everybody.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        state.generation = state.generation.wrapping_add(1);
+        drop(state);
+        self.changes.announce();
+    }
+
+    /// Sets the size. With `force`, whoever maps more than that gets SIGBUS there.
+    pub(crate) fn resize(&self, size: u64, force: bool) -> Result {
+        let sizer = Sizer {
+            pid: Pid::current()?,
+            comm: Comm::of_current(),
+            at: sched::now(),
+        };
+        let _alone = self.gate.exclude()?;
+        let old = self.unsealed_size()?;
+        match size.cmp(&old) {
+            Ordering::Less => self.shrink(old, size, force)?,
+            Ordering::Equal => {}
+            Ordering::Greater => self.memory.grow(old, size)?,
+        }
+        let mut sizer = Some(sizer);
+        self.change(|state| {
+            state.size = size;
+            core::mem::swap(&mut state.sizer, &mut sizer);
+        });
+        Ok(())
+    }
+
+    fn unsealed_size(&self) -> Result<u64> {
+        let state = self.state.lock();
+        match state.is_sealed {
+            true => Err(EPERM),
+            false => Ok(state.size),
+        }
+    }
+
+    fn shrink(&self, old: u64, size: u64, force: bool) -> Result {
+        let mut state = self.state.lock();
+        let end = state.arriving.end.max(self.memory.mapped_end());
+        if !force && end > pages(size) {
+            return Err(EBUSY);
+        }
+        // From here on nobody can begin to map more. Whoever did before has arrived, or was just
+        // looked at.
+        state.size = size;
+        drop(state);
+        self.memory.truncate(size).inspect_err(|_| {
+            self.state.lock().size = old;
+        })
+    }
+
+    /// Sets up a mapping.
+    pub(crate) fn map(self: &Arc<Self>, vma: &VmaNew) -> Result {
+        if !shmem::is_shared(vma) {
+            return Err(EINVAL);
+        }
+        let (first, count) = shmem::wanted_pages(vma);
+        let arrival = KBox::new(Arrival::new(self, first, count)?, GFP_KERNEL)?;
+        after_call(arrival)?;
+        self.memory.map(vma)
+    }
+
+    pub(crate) fn read(&self, from: u64, to: &mut IovIterDest<'_>) -> Result<usize> {
+        let end = self.size();
+        self.memory.read(from, end, to)
+    }
+
+    pub(crate) fn write(&self, at: u64, from: &mut IovIterSource<'_>) -> Result<usize> {
+        let _others = self.gate.share()?;
+        let end = self.size();
+        self.memory.write(at, end, from)
+    }
+
+    pub(crate) fn wipe(&self) -> Result {
+        let _others = self.gate.share()?;
+        self.memory.zero(0..self.size())?;
+        self.change(|_| ());
+        Ok(())
+    }
+
+    pub(crate) fn seal(&self) -> Result {
+        let _alone = self.gate.exclude()?;
+        self.change(|state| state.is_sealed = true);
+        Ok(())
+    }
+
+    pub(crate) fn name(&self, label: Label) {
+        self.change(|state| state.label = label);
+    }
+
+    /// What is known about the slot.
+    pub(crate) fn describe(&self, index: u32) -> Result<abi::kshram::Slot> {
+        let mut mappings = 0u32;
+        self.memory
+            .each_mapping(|_| mappings = mappings.saturating_add(1))?;
+        let state = self.state.lock();
+        let sizer = state.sizer.as_ref();
+        Ok(abi::kshram::Slot {
+            index,
+            flags: match state.is_sealed {
+                true => abi::kshram::SEALED,
+                false => 0,
+            },
+            size: state.size,
+            resident: self.memory.resident(),
+            generation: state.generation,
+            opens: state.opens,
+            mappings,
+            sizer: sizer.map_or(Ok(0), |sizer| number(&sizer.pid))?,
+            reserved: 0,
+            sized_at: sizer.map_or(0, |sizer| sizer.at),
+            sizer_comm: sizer.map_or_else(Default::default, |sizer| sizer.comm.to_bytes()),
+            label: state.label,
+        })
+    }
+
+    /// The processes that map the slot, ascending, at most `most` of them; whether there were
+    /// more. `pids` is empty and has room for that many.
+    pub(crate) fn mappers(&self, pids: &mut KVVec<u32>, most: usize) -> Result<bool> {
+        let mut is_truncated = false;
+        self.memory.each_mapping(|pid| {
+            let pid = pid.unsigned_abs();
+            if pid == 0 {
+                return;
+            }
+            if let Err(place) = pids.binary_search(&pid) {
+                // Nothing is allocated: there is room.
+                is_truncated |=
+                    pids.len() >= most || pids.insert_within_capacity(place, pid).is_err();
+            }
+        })?;
+        Ok(is_truncated)
+    }
+}
+
+/// The number of a process for the caller; 0 if it cannot be seen from there.
+fn number(pid: &Pid) -> Result<u32> {
+    task::with_current_namespace(|namespace| {
+        let number = pid.number_in(namespace);
+        Ok(number.map_or(0, |number| number.get().unsigned_abs()))
+    })
+}
+
+/// A mapping whose `mmap` is not over yet. Dropping it says that it is.
+struct Arrival(Arc<Slot>);
+
+impl Arrival {
+    fn new(slot: &Arc<Slot>, first: u64, count: u64) -> Result<Self> {
+        let mut state = slot.state.lock();
+        let end = mapping_end(first, count, state.size).ok_or(EINVAL)?;
+        let arriving = &mut state.arriving;
+        arriving.count = arriving.count.checked_add(1).ok_or(EAGAIN)?;
+        arriving.end = arriving.end.max(end);
+        Ok(Self(slot.clone()))
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        let arriving = &mut self.0.state.lock().arriving;
+        arriving.count = arriving.count.saturating_sub(1);
+        if arriving.count == 0 {
+            arriving.end = 0;
+        }
+    }
+}
+
+/// A descriptor of a slot.
+pub(crate) struct Opened(Arc<Slot>);
+
+impl Opened {
+    pub(crate) fn new(slot: Arc<Slot>) -> Result<Self> {
+        let mut state = slot.state.lock();
+        state.opens = state.opens.checked_add(1).ok_or(EMFILE)?;
+        drop(state);
+        Ok(Self(slot))
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.opens = state.opens.saturating_sub(1);
+    }
+}
+
+impl core::ops::Deref for Opened {
+    type Target = Arc<Slot>;
+
+    fn deref(&self) -> &Arc<Slot> {
+        &self.0
+    }
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/huge_mm.h>
+#include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/rbtree.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <linux/uio.h>
+
+#include "shim_shmem.h"
+
+/* A kernel for PREEMPT_RT has no huge pages, and tmpfs no such option. */
+static const char *huge(void)
+{
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && has_transparent_hugepage())
+		return "within_size";
+	return NULL;
+}
+
+static int set_options(struct fs_context *fc)
+{
+	return vfs_parse_fs_string(fc, "source", "tmpfs") ?:
+	       (huge() ? vfs_parse_fs_string(fc, "huge", huge()) : 0) ?:
+	       vfs_parse_fs_string(fc, "size", "50%");
+}
+
+struct vfsmount *kx_shmem_mount(void)
+{
+	struct file_system_type *type = get_fs_type("tmpfs");
+	struct vfsmount *mnt;
+	struct fs_context *fc;
+	int err;
+
+	if (!type)
+		return ERR_PTR(-ENODEV);
+	fc = fs_context_for_mount(type, SB_KERNMOUNT);
+	module_put(type->owner);
+	if (IS_ERR(fc))
+		return ERR_CAST(fc);
+	err = set_options(fc);
+	mnt = err ? ERR_PTR(err) : fc_mount_longterm(fc);
+	put_fs_context(fc);
+	return mnt;
+}
+
+/*
+ * Sizes change, so no memory is reserved for them as such; and the device node
+ * is what decides about access, not the file behind it.
+ */
+struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, int may_swap)
+{
+	struct file *file = shmem_file_setup_with_mnt(mnt, name, size,
+						      mk_vma_flags(VMA_NORESERVE_BIT));
+
+	if (IS_ERR(file))
+		return file;
+	file_inode(file)->i_flags |= S_PRIVATE;
+	if (!may_swap)
+		mapping_set_unevictable(file->f_mapping);
+	return file;
+}
+
+void kx_shmem_may_fail(struct file *file, int may_fail)
+{
+	const gfp_t flags = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	gfp_t mask = mapping_gfp_mask(file->f_mapping);
+
+	mapping_set_gfp_mask(file->f_mapping, may_fail ? mask | flags : mask & ~flags);
+}
+
+int kx_shmem_truncate(struct file *file, loff_t size)
+{
+	return vfs_truncate(&file->f_path, size);
+}
+
+int kx_vfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return vfs_mmap(file, vma);
+}
+
+int kx_vma_may_share(const struct vm_area_struct *vma)
+{
+	return !!(vma->vm_flags & VM_MAYSHARE);
+}
+
+unsigned long kx_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+				   unsigned long pgoff, unsigned long flags)
+{
+	return file->f_op->get_unmapped_area(file, addr, len, pgoff, flags);
+}
+
+/* Each node of the tree knows the last page of all below it. */
+unsigned long kx_mapped_end(struct file *file)
+{
+	struct address_space *mapping = file->f_mapping;
+	unsigned long end = 0;
+	struct rb_node *root;
+
+	i_mmap_lock_read(mapping);
+	root = mapping->i_mmap.rb_root.rb_node;
+	if (root)
+		end = rb_entry(root, struct vm_area_struct, shared.rb)->shared.rb_subtree_last + 1;
+	i_mmap_unlock_read(mapping);
+	return end;
+}
+
+static pid_t number_of_owner(struct mm_struct *mm)
+{
+	struct task_struct *owner;
+	pid_t number = 0;
+
+	rcu_read_lock();
+	owner = rcu_dereference(mm->owner);
+	if (owner)
+		number = task_tgid_nr_ns(owner, task_active_pid_ns(current));
+	rcu_read_unlock();
+	return number;
+}
+
+/* A vma leaves the tree before its mm goes away. */
+int kx_each_mapping(struct file *file, void (*each)(void *, int), void *context)
+{
+	struct address_space *mapping = file->f_mapping;
+	struct rb_node *node;
+	int err = 0;
+
+	i_mmap_lock_read(mapping);
+	for (node = rb_first_cached(&mapping->i_mmap); node && !err; node = rb_next(node)) {
+		each(context, number_of_owner(rb_entry(node, struct vm_area_struct,
+						       shared.rb)->vm_mm));
+		cond_resched();
+		if (fatal_signal_pending(current))
+			err = -EINTR;
+	}
+	i_mmap_unlock_read(mapping);
+	return err;
+}
+
+size_t kx_iov_len(const struct iov_iter *iter)
+{
+	return iov_iter_count(iter);
+}
+
+size_t kx_iov_cut(struct iov_iter *iter, size_t most)
+{
+	size_t len = iov_iter_count(iter);
+
+	iov_iter_truncate(iter, most);
+	return len - iov_iter_count(iter);
+}
+
+void kx_iov_extend(struct iov_iter *iter, size_t by)
+{
+	iov_iter_reexpand(iter, iov_iter_count(iter) + by);
+}
+
+struct pid *kx_get_current_tgid(void)
+{
+	return get_pid(task_tgid(current));
+}
+
+struct cdev *kx_inode_cdev(struct inode *inode)
+{
+	return inode->i_cdev;
+}

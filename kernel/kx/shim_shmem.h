@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* As shim.h, for shmem.rs and who uses it. */
+#ifndef KX_SHIM_SHMEM_H
+#define KX_SHIM_SHMEM_H
+
+#include <linux/types.h>
+
+struct cdev;
+struct file;
+struct inode;
+struct iov_iter;
+struct pid;
+struct vfsmount;
+struct vm_area_struct;
+
+struct vfsmount *kx_shmem_mount(void);
+struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, int may_swap);
+void kx_shmem_may_fail(struct file *file, int may_fail);
+int kx_shmem_truncate(struct file *file, loff_t size);
+int kx_vfs_mmap(struct file *file, struct vm_area_struct *vma);
+int kx_vma_may_share(const struct vm_area_struct *vma);
+unsigned long kx_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
+				   unsigned long pgoff, unsigned long flags);
+unsigned long kx_mapped_end(struct file *file);
+int kx_each_mapping(struct file *file, void (*each)(void *, int), void *context);
+
+size_t kx_iov_len(const struct iov_iter *iter);
+size_t kx_iov_cut(struct iov_iter *iter, size_t most);
+void kx_iov_extend(struct iov_iter *iter, size_t by);
+
+struct pid *kx_get_current_tgid(void);
+
+struct cdev *kx_inode_cdev(struct inode *inode);
+
+#endif

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kernel's own shared memory (tmpfs without a path), as graphics drivers use it.
+//!
+//! The kernel does the hard parts: faults, huge pages, futexes, charging to memory cgroups,
+//! migration, swap. A mapping refers to the memory's file and to no code of the module, so it
+//! outlives descriptor and module alike.
+//!
+//! Lock order: the inode's lock, then a task's mmap lock (while data is copied from and to user
+//! memory), then the mapping's `i_mmap_rwsem`. Hence [`Memory::read`], [`Memory::write`],
+//! [`Memory::zero`], [`Memory::grow`] and [`Memory::truncate`] are not for `mmap` callbacks, which
+//! run with the mmap lock held, nor for locks that these take.
+
+use crate::sys;
+use core::{ops::Range, ptr::NonNull};
+use kernel::{
+    bindings,
+    error::{from_err_ptr, to_result},
+    ffi::c_void,
+    iov::{IovIterDest, IovIterSource},
+    mm::virt::VmaNew,
+    prelude::*,
+};
+
+const PAGE: u64 = bindings::PAGE_SIZE as u64;
+/// What [`Memory::zero`] writes at a time.
+const CHUNK: usize = 1 << 15;
+
+/// A tmpfs that nobody can see, with huge pages (where the kernel has them) for all that lies within
+/// a memory's size. Like any tmpfs it takes half of the machine's memory at most.
+///
+/// # Invariants
+///
+/// The mount was made by `kx_shmem_mount` and is owned by this value.
+pub struct Mount(NonNull<bindings::vfsmount>);
+
+// SAFETY: A mount belongs to no task.
+unsafe impl Send for Mount {}
+// SAFETY: A shared `Mount` is only read.
+unsafe impl Sync for Mount {}
+
+impl Mount {
+    /// Makes one.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`], or [`ENODEV`] from a kernel without tmpfs.
+    pub fn new() -> Result<Self> {
+        // SAFETY: Has no preconditions but a context that may sleep, as its allocations check.
+        let mount = from_err_ptr(unsafe { sys::kx_shmem_mount() })?;
+        // INVARIANT: Made just above.
+        NonNull::new(mount).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant. Files that are still in use hold references of their own.
+        unsafe { bindings::kern_unmount(self.0.as_ptr()) };
+    }
+}
+
+/// Shared memory.
+///
+/// # Invariants
+///
+/// The file was made by `kx_shmem_file`, is open for reading and writing, and this value owns a
+/// reference to it.
+pub struct Memory(NonNull<bindings::file>);
+
+// SAFETY: The file's operations lock what they need to.
+unsafe impl Send for Memory {}
+// SAFETY: As above.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// Makes memory of `size` zero bytes, none of them allocated yet. Mappings show `name` in
+    /// `/proc/PID/maps`.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    pub fn new(mount: &Mount, name: &CStr, size: u64, may_swap: bool) -> Result<Self> {
+        let size = i64::try_from(size).map_err(|_| EINVAL)?;
+        // SAFETY: The mount is valid by its invariant, and the name is copied.
+        let file = from_err_ptr(unsafe {
+            sys::kx_shmem_file(mount.0.as_ptr(), name.as_char_ptr(), size, may_swap.into())
+        })?;
+        // INVARIANT: Made just above.
+        NonNull::new(file).map(Self).ok_or(ENOMEM)
+    }
+
+    /// Bytes that are in memory now, in whole pages.
+    pub fn resident(&self) -> u64 {
+        // SAFETY: The file is valid by the invariant, and so is its mapping. The number may change
+        // meanwhile, as for all readers in the kernel.
+        let pages = unsafe { (&raw const (*(*self.0.as_ptr()).f_mapping).nrpages).read_volatile() };
+        (pages as u64).saturating_mul(PAGE)
+    }
+
+    /// Makes the memory end at `to` instead of `from`, and allocates the new part. Whoever calls
+    /// this pays for it. What the last page of the old part held behind its end becomes zero.
+    ///
+    /// The caller excludes [`Memory::truncate`], [`Memory::write`] and itself meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`], [`ENOSPC`], [`EINTR`] after a fatal signal, [`EFBIG`] beyond `RLIMIT_FSIZE`.
+    /// The memory is as before then.
+    pub fn grow(&self, from: u64, to: u64) -> Result {
+        let (old, new) = (from, to);
+        // The last page of the old part may never have been allocated.
+        let start = old.saturating_sub(1) / PAGE * PAGE;
+        let length = new.checked_sub(start).ok_or(EINVAL)?;
+        self.allocate(start, length)?;
+        let tail = old..old.next_multiple_of(PAGE).min(new);
+        self.zero(tail).inspect_err(|_| {
+            // Shrinking to a page that is there does not fail.
+            let _ = self.truncate(old);
+        })
+    }
+
+    fn allocate(&self, start: u64, length: u64) -> Result {
+        let start = i64::try_from(start).map_err(|_| EINVAL)?;
+        let length = i64::try_from(length).map_err(|_| EINVAL)?;
+        // SAFETY: The file is valid by the invariant. Without memory the allocation is to fail
+        // rather than to have some process killed; faults, which cannot fail so, find all pages.
+        unsafe { sys::kx_shmem_may_fail(self.0.as_ptr(), 1) };
+        // SAFETY: As above.
+        let done = unsafe { bindings::vfs_fallocate(self.0.as_ptr(), 0, start, length) };
+        // SAFETY: As above.
+        unsafe { sys::kx_shmem_may_fail(self.0.as_ptr(), 0) };
+        to_result(done)
+    }
+
+    /// Makes the memory end at `size`, no larger than before. Accesses to what is cut off get
+    /// SIGBUS, wherever it is mapped.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers; the memory is as before then.
+    pub fn truncate(&self, size: u64) -> Result {
+        let size = i64::try_from(size).map_err(|_| EINVAL)?;
+        // SAFETY: The file is valid by the invariant.
+        to_result(unsafe { sys::kx_shmem_truncate(self.0.as_ptr(), size) })
+    }
+
+    /// Overwrites a range with zeros, in place.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`], or [`EINTR`] after a fatal signal: part of it may be done then.
+    pub fn zero(&self, range: Range<u64>) -> Result {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let zeros = KVec::from_elem(0u8, CHUNK, GFP_KERNEL)?;
+        let mut position = i64::try_from(range.start).map_err(|_| EINVAL)?;
+        let end = i64::try_from(range.end).map_err(|_| EINVAL)?;
+        while position < end {
+            let left = usize::try_from(end.saturating_sub(position)).unwrap_or(CHUNK);
+            let chunk = left.min(CHUNK);
+            // SAFETY: The file is valid by the invariant, and `zeros` has CHUNK bytes.
+            let written = unsafe {
+                bindings::kernel_write(self.0.as_ptr(), zeros.as_ptr().cast(), chunk, &mut position)
+            };
+            count(written)?;
+            crate::sched::breathe()?;
+        }
+        Ok(())
+    }
+
+    /// Reads what lies before `end`; returns how much it was.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`].
+    pub fn read(&self, from: u64, end: u64, to: &mut IovIterDest<'_>) -> Result<usize> {
+        let mut position = i64::try_from(from).map_err(|_| EINVAL)?;
+        let limit = Limit::new(to.as_raw(), end.saturating_sub(from));
+        if limit.is_empty() {
+            return Ok(0);
+        }
+        // SAFETY: The file is valid by the invariant and `to` for writing into by its own.
+        count(unsafe { bindings::vfs_iter_read(self.0.as_ptr(), limit.iter, &mut position, 0) })
+    }
+
+    /// Writes what fits before `end`; returns how much it was.
+    ///
+    /// The caller excludes [`Memory::truncate`] meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOSPC`] if nothing fits; [`EFAULT`], [`ENOMEM`].
+    pub fn write(&self, at: u64, end: u64, from: &mut IovIterSource<'_>) -> Result<usize> {
+        if from.is_empty() {
+            return Ok(0);
+        }
+        let mut position = i64::try_from(at).map_err(|_| EINVAL)?;
+        let limit = Limit::new(from.as_raw(), end.saturating_sub(at));
+        if limit.is_empty() {
+            return Err(ENOSPC);
+        }
+        // SAFETY: The file is valid by the invariant and `from` for reading from by its own.
+        count(unsafe { bindings::vfs_iter_write(self.0.as_ptr(), limit.iter, &mut position, 0) })
+    }
+
+    /// Lets a mapping in the making show this memory. It cannot be enlarged later.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn map(&self, vma: &VmaNew) -> Result {
+        vma.set_dontexpand();
+        // SAFETY: The vma is being set up, so that its file may still be changed, and the file is
+        // valid by the invariant; `vma_set_file` takes a reference and gives up the old one.
+        unsafe { bindings::vma_set_file(vma.as_ptr(), self.0.as_ptr()) };
+        // SAFETY: As above: what the memory's file does with a mapping of itself.
+        to_result(unsafe { sys::kx_vfs_mmap(self.0.as_ptr(), vma.as_ptr()) })
+    }
+
+    /// Where in the address space of the current task a mapping fits best: so that huge pages can
+    /// be mapped as such. The result is an address or a negative error.
+    pub(crate) fn place(&self, address: usize, length: usize, page: usize, flags: usize) -> usize {
+        // SAFETY: The file is valid by the invariant; shmem's operations have this function.
+        unsafe { sys::kx_get_unmapped_area(self.0.as_ptr(), address, length, page, flags) }
+    }
+
+    /// The page behind the last page that is mapped anywhere; 0 if none is.
+    pub fn mapped_end(&self) -> u64 {
+        // SAFETY: The file is valid by the invariant.
+        unsafe { sys::kx_mapped_end(self.0.as_ptr()) as u64 }
+    }
+
+    /// Calls `each` for each mapping with the number of its process in the pid namespace of the
+    /// current task, or 0 if it has none there. `each` must not allocate: reclaim may want the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`EINTR`] after a fatal signal.
+    pub fn each_mapping<F: FnMut(i32)>(&self, mut each: F) -> Result {
+        /// # Safety
+        ///
+        /// `context` is an `F` that nobody else uses.
+        unsafe extern "C" fn call<F: FnMut(i32)>(context: *mut c_void, number: c_int) {
+            // SAFETY: By this function's requirements.
+            (unsafe { &mut *context.cast::<F>() })(number);
+        }
+        // SAFETY: The file is valid by the invariant; `each` is used by `call::<F>` alone until
+        // this returns.
+        to_result(unsafe {
+            sys::kx_each_mapping(self.0.as_ptr(), call::<F>, (&raw mut each).cast())
+        })
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant the reference is ours to give up. Its last one may be a
+        // mapping's; either way shmem's own code does the rest.
+        unsafe { bindings::fput(self.0.as_ptr()) };
+    }
+}
+
+/// The pages of the file that a mapping in the making wants: the first, and how many.
+pub fn wanted_pages(vma: &VmaNew) -> (u64, u64) {
+    // SAFETY: The vma is valid; while it is set up nobody else changes it.
+    let first = unsafe { (*vma.as_ptr()).vm_pgoff };
+    let bytes = vma.end().saturating_sub(vma.start()) as u64;
+    (first as u64, bytes / PAGE)
+}
+
+/// Whether a mapping in the making is a shared one, for reading or for writing too.
+///
+/// Not by `flags::MAYSHARE`: in Linux 7.2 that constant has the value of `VM_MAYEXEC`.
+pub fn is_shared(vma: &VmaNew) -> bool {
+    // SAFETY: The vma is valid.
+    unsafe { sys::kx_vma_may_share(vma.as_ptr()) != 0 }
+}
+
+/// An iterator that ends early, until this is dropped.
+///
+/// # Invariants
+///
+/// `iter` is valid and used through this value alone; `cut` bytes were taken off its end.
+struct Limit {
+    iter: *mut bindings::iov_iter,
+    cut: usize,
+}
+
+impl Limit {
+    fn new(iter: *mut bindings::iov_iter, most: u64) -> Self {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        // SAFETY: The callers' iterators are valid and theirs alone.
+        let cut = unsafe { sys::kx_iov_cut(iter, most) };
+        Self { iter, cut }
+    }
+
+    fn is_empty(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { sys::kx_iov_len(self.iter) == 0 }
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant: these bytes were there before.
+        unsafe { sys::kx_iov_extend(self.iter, self.cut) };
+    }
+}
+
+/// A count, or a negative error.
+fn count(result: isize) -> Result<usize> {
+    usize::try_from(result).map_err(|_| Error::from_errno(result as c_int))
+}

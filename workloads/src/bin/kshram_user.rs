@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Uses a slot of kshram as it is told: `kshram_user SLOT`.
+//!
+//! It prints `ready`, then does the steps that come from standard input, one a line, and answers
+//! each by `ok`, with a figure if it has one, or by an error.
+//!
+//! | step | |
+//! |---|---|
+//! | `resize:SIZE` | |
+//! | `map` | all of it |
+//! | `unmap` | all mappings |
+//! | `close` | the descriptor; mappings stay |
+//! | `read:OFFSET` | a byte of the last mapping |
+//! | `write:OFFSET:BYTE` | the same |
+//! | `fork` | leaves a child that sleeps with the same mappings; answers its pid |
+//! | `create` | makes a robust mutex with a condition at the beginning of the last mapping |
+//! | `tear` | takes the mutex, changes half of what it guards, and sleeps with it |
+//! | `update` | takes the mutex and changes all; answers `clean`, or `repaired` if the last holder died |
+//! | `await:NUMBER` | waits under the mutex until that many updates were made |
+
+use std::io::{BufRead, Write};
+use std::sync::atomic::Ordering::Relaxed;
+
+use anyhow::{bail, Context, Result};
+use pagelens::kshram::{Mapping, Slot};
+use workloads::process;
+use workloads::robust::RobustMutex;
+
+/// Two numbers that the mutex keeps equal: how many updates were made.
+const FIRST: usize = 1024;
+const SECOND: usize = 2048;
+
+struct User {
+    slot: Option<Slot>,
+    mappings: Vec<Mapping>,
+}
+
+fn main() -> Result<()> {
+    let slot = std::env::args().nth(1).context("usage: kshram_user SLOT")?;
+    let mut user = User {
+        slot: Some(Slot::open(slot.parse()?)?),
+        mappings: Vec::new(),
+    };
+    say("ready")?;
+    for line in std::io::stdin().lock().lines() {
+        match user.step(line?.trim()) {
+            Ok(answer) => say(format!("ok {answer}").trim_end())?,
+            Err(error) => say(&format!("{error:#}"))?,
+        }
+    }
+    Ok(())
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+impl User {
+    fn step(&mut self, step: &str) -> Result<String> {
+        let (word, rest) = step.split_once(':').unwrap_or((step, ""));
+        match word {
+            "resize" => self.slot()?.resize(rest.parse()?)?,
+            "map" => {
+                let mapping = self.slot()?.map()?;
+                self.mappings.push(mapping);
+            }
+            "unmap" => self.mappings.clear(),
+            "close" => self.slot = None,
+            "read" => return self.read(rest.parse()?),
+            "write" => {
+                let (offset, byte) = rest.split_once(':').context("OFFSET:BYTE is wanted")?;
+                self.last()?.write(offset.parse()?, &[byte.parse()?]);
+            }
+            "fork" => return Ok(process::fork(process::sleep_for_ever)?.to_string()),
+            "create" => {
+                RobustMutex::create(self.last()?)?;
+            }
+            "tear" => self.tear()?,
+            "update" => return self.update(),
+            "await" => self.wait_for(rest.parse()?)?,
+            _ => bail!("unknown step `{step}`"),
+        }
+        Ok(String::new())
+    }
+
+    fn slot(&self) -> Result<&Slot> {
+        self.slot.as_ref().context("it is closed")
+    }
+
+    fn last(&self) -> Result<&Mapping> {
+        self.mappings.last().context("nothing is mapped")
+    }
+
+    fn read(&self, offset: usize) -> Result<String> {
+        let mut byte = [0];
+        self.last()?.read(offset, &mut byte);
+        Ok(byte[0].to_string())
+    }
+
+    fn tear(&self) -> Result<()> {
+        let memory = self.last()?;
+        let mutex = RobustMutex::open(memory)?;
+        let _held = mutex.lock()?;
+        memory.atomic_u64(FIRST).fetch_add(1, Relaxed);
+        say("ok")?;
+        process::sleep_for_ever();
+        Ok(())
+    }
+
+    fn update(&self) -> Result<String> {
+        let memory = self.last()?;
+        let mutex = RobustMutex::open(memory)?;
+        let mut held = mutex.lock()?;
+        let (first, second) = (memory.atomic_u64(FIRST), memory.atomic_u64(SECOND));
+        let answer = match held.owner_died {
+            true => {
+                // The second is written last: it tells what was finished.
+                first.store(second.load(Relaxed), Relaxed);
+                held.make_consistent()?;
+                "repaired"
+            }
+            false => "clean",
+        };
+        let updates = second.load(Relaxed);
+        if first.load(Relaxed) != updates {
+            bail!("an update is half done");
+        }
+        first.store(updates + 1, Relaxed);
+        second.store(updates + 1, Relaxed);
+        mutex.notify_all()?;
+        Ok(answer.to_owned())
+    }
+
+    fn wait_for(&self, updates: u64) -> Result<()> {
+        let memory = self.last()?;
+        let mutex = RobustMutex::open(memory)?;
+        let mut held = mutex.lock()?;
+        while memory.atomic_u64(SECOND).load(Relaxed) < updates {
+            held.wait()?;
+        }
+        Ok(())
+    }
+}
