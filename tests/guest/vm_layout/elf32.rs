@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command};
 
 use anyhow::{Context, Result};
+use workloads::process::state;
 
-use crate::support::{state, wait_until};
+use crate::support::wait_until;
 
 const CODE_AT: u32 = 0x0804_8000;
 const DATA_AT: u32 = 0x0804_a000;

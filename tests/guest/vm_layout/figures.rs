@@ -7,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
 use pagelens::layout::{from_proc, Report, VMAS_MAX};
+use workloads::process::state;
 use workloads::{layout_of, SysSetting, Workload};
 
 use super::elf32::Elf32;
-use crate::support::{state, wait_until};
+use crate::support::wait_until;
 
 /// The module's report, after comparing each of its figures with `/proc`.
 fn checked(pid: u32) -> Result<Report> {
