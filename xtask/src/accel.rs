@@ -25,12 +25,26 @@ pub enum Accel {
     Tcg,
 }
 
+/// On how many threads an emulated machine's processors run.
+///
+/// With a thread for each, QEMU may execute a breakpoint that another processor has just patched
+/// away, which no real processor does: the guest dies of an `int3` when code is patched (a probe
+/// comes or goes) that another processor is about to execute. On one thread it cannot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Threads {
+    /// Faster.
+    OnePerCpu,
+    /// Exact.
+    One,
+}
+
 impl Accel {
     /// QEMU's arguments.
-    pub fn arguments(self) -> [&'static str; 4] {
-        match self {
-            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+    pub fn arguments(self, threads: Threads) -> [&'static str; 4] {
+        match (self, threads) {
+            (Self::Kvm, _) => ["-accel", "kvm", "-cpu", "host"],
+            (Self::Tcg, Threads::OnePerCpu) => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            (Self::Tcg, Threads::One) => ["-accel", "tcg,thread=single", "-cpu", "max"],
         }
     }
 }
@@ -68,6 +82,7 @@ pub fn detect(lab: &Lab, kernel: &Kernel) -> Result<Accel> {
 fn probe(kernel: &Kernel) -> Result<bool> {
     let machine = Machine {
         accel: Accel::Kvm,
+        threads: Threads::OnePerCpu,
         image: kernel.image(),
         initramfs: guest::probe(&kernel.root.dir)?,
         disk: None,

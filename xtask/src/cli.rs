@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::accel::Threads;
 use crate::lab::Lab;
 use crate::vm::VmRequest;
 use crate::{bench, demo, ide, lint, modules, programs, test, vm};
@@ -107,6 +108,9 @@ pub struct VmArgs {
     /// Virtual CPUs.
     #[arg(long, default_value_t = vm::DEFAULT_CPUS, value_parser = clap::value_parser!(u32).range(1..=8))]
     cpus: u32,
+    /// Emulate all CPUs on one thread: slower, and exact where code is patched while it runs.
+    #[arg(long)]
+    one_thread: bool,
     /// Memory, in MiB.
     #[arg(long, default_value_t = vm::DEFAULT_MEMORY_MIB, value_name = "MIB")]
     memory: u32,
@@ -136,6 +140,11 @@ impl VmArgs {
             kernel: self.kernel,
             guest: self.guest,
             cpus: self.cpus,
+            threads: if self.one_thread {
+                Threads::One
+            } else {
+                Threads::OnePerCpu
+            },
             memory_mib: self.memory,
             copies: pairs(&self.copy, "--copy HOST:GUEST")?,
             fetches: pairs(&self.fetch, "--fetch GUEST:HOST")?,

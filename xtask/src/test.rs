@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::accel::Threads;
 use crate::cli::Guest;
 use crate::lab::Lab;
 use crate::lint;
@@ -19,6 +20,9 @@ const MEMORY_MIB: u32 = 4096;
 /// How the names of tests begin that want the full guest.
 const FULL: &str = "full::";
 
+/// How the names of tests begin that patch the kernel's code while it runs: see [`Threads`].
+const PATCHING: &str = "pf_stat";
+
 /// Where the test binary is put in the guest.
 const GUEST_BINARY: &str = "/root/guest-tests";
 
@@ -26,6 +30,7 @@ const GUEST_BINARY: &str = "/root/guest-tests";
 struct Machine {
     what: &'static str,
     guest: Guest,
+    threads: Threads,
     /// Words for the kernel's command line.
     append: &'static str,
     /// The tests for which it matters; all if empty.
@@ -34,22 +39,32 @@ struct Machine {
 
 /// The emulated processor translates addresses in five levels and needs no page-table isolation;
 /// most others translate in four, and some need it.
-const MACHINES: [&Machine; 3] = [
+const MACHINES: [&Machine; 4] = [
     &Machine {
         what: "as it is",
         guest: Guest::Minimal,
+        threads: Threads::OnePerCpu,
         append: "",
         only: "",
     },
     &Machine {
         what: "with four levels of page tables, isolated",
         guest: Guest::Minimal,
+        threads: Threads::OnePerCpu,
         append: "no5lvl pti=on",
         only: "page_tables",
     },
     &Machine {
+        what: "where code may be patched",
+        guest: Guest::Minimal,
+        threads: Threads::One,
+        append: "",
+        only: PATCHING,
+    },
+    &Machine {
         what: "with real programs",
         guest: Guest::Full,
+        threads: Threads::One,
         append: "",
         only: FULL,
     },
@@ -171,8 +186,10 @@ fn guest_tests(
     ];
     command.extend([GUEST_BINARY, "--test-threads=1"]);
     command.extend(filter);
-    if machine.only != FULL {
-        command.extend(["--skip", FULL]);
+    for elsewhere in [FULL, PATCHING] {
+        if machine.only != elsewhere {
+            command.extend(["--skip", elsewhere]);
+        }
     }
     let root = lab.kernel(kernel)?.root.dir;
     let mut copies = vec![(binary, PathBuf::from(GUEST_BINARY))];
@@ -181,6 +198,7 @@ fn guest_tests(
     }
     let request = VmRequest {
         guest: machine.guest,
+        threads: machine.threads,
         memory_mib: MEMORY_MIB,
         copies,
         append: machine.append.to_owned(),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::accel::{self, Accel};
+use crate::accel::{self, Accel, Threads};
 use crate::cli::Guest;
 use crate::guest;
 use crate::lab::Lab;
@@ -52,6 +52,8 @@ pub struct VmRequest {
     pub kernel: String,
     /// What the guest contains.
     pub guest: Guest,
+    /// On how many threads they are emulated.
+    pub threads: Threads,
     /// Virtual CPUs.
     pub cpus: u32,
     /// Memory of the guest.
@@ -76,6 +78,7 @@ impl VmRequest {
         Self {
             kernel: kernel.to_owned(),
             guest: Guest::Minimal,
+            threads: Threads::OnePerCpu,
             cpus: DEFAULT_CPUS,
             memory_mib: DEFAULT_MEMORY_MIB,
             copies: Vec::new(),
@@ -98,6 +101,8 @@ pub struct Machine {
     pub initramfs: Vec<u8>,
     /// The full guest's disk.
     pub disk: Option<PathBuf>,
+    /// On how many threads they are emulated.
+    pub threads: Threads,
     /// Virtual CPUs.
     pub cpus: u32,
     /// Memory of the guest.
@@ -148,6 +153,7 @@ pub fn run(lab: &Lab, request: VmRequest) -> Result<u8> {
         image: kernel.image(),
         initramfs,
         disk,
+        threads: request.threads,
         cpus: request.cpus,
         memory_mib: request.memory_mib,
         append: format!("{} {}", kernel.append, request.append),
@@ -271,7 +277,7 @@ impl Machine {
                 "-nic",
                 "none",
             ])
-            .args(self.accel.arguments())
+            .args(self.accel.arguments(self.threads))
             .args([
                 "-smp",
                 &self.cpus.to_string(),
