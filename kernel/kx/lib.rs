@@ -21,5 +21,6 @@ pub mod param;
 pub mod procfile;
 pub mod sched;
 mod sys;
+pub mod target;
 pub mod task;
 pub mod walk;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Module parameters that `module!` does not offer: texts, switches, published numbers.
+//! Module parameters that `module!` does not offer, or offers differently in each kernel: texts,
+//! switches, numbers, published numbers.
 //!
 //! A parameter is a static declared by a macro of this module, which also writes the two records
 //! that the kernel looks for: the entry in section `__param` and the texts in `.modinfo`.
@@ -73,6 +74,25 @@ impl Switch {
     }
 }
 
+/// A number that is set when the module is loaded and never after. Octal and hexadecimal numbers are
+/// written as in C.
+///
+/// Declared by [`number_param!`](crate::number_param).
+#[repr(transparent)]
+pub struct Number(Atomic<u64>);
+
+impl Number {
+    /// Creates the number with its default.
+    pub const fn new(default: u64) -> Self {
+        Self(Atomic::new(default))
+    }
+
+    /// Its value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
 /// A number that the module publishes and root may read through sysfs.
 ///
 /// Declared by [`measure!`](crate::measure).
@@ -127,6 +147,13 @@ impl Entry {
         let arg = core::ptr::from_ref(target).cast_mut().cast();
         let value = bindings::kernel_param__bindgen_ty_1 { arg };
         Self::new(name, &raw const bindings::param_ops_bool, 0o644, value)
+    }
+
+    /// A number. The kernel writes an `unsigned long long`, which is what an atomic `u64` is.
+    pub const fn number(name: &'static CStr, target: &'static Number) -> Self {
+        let arg = core::ptr::from_ref(target).cast_mut().cast();
+        let value = bindings::kernel_param__bindgen_ty_1 { arg };
+        Self::new(name, &raw const bindings::param_ops_ullong, 0o444, value)
     }
 
     /// A published number. The kernel reads an `unsigned long long`.
@@ -204,6 +231,24 @@ macro_rules! bool_param {
         $(#[$doc])*
         static $static: $crate::param::Switch = $crate::param::Switch::new($default);
         $crate::param_records!(switch, $name, &$static, "bool", $description);
+    };
+}
+
+/// Declares a [`Number`](crate::param::Number) and makes it known to the kernel.
+///
+/// ```ignore
+/// kx::number_param! {
+///     /// How often to greet.
+///     static TIMES: times = 1;
+///     "How often to greet (default: 1)"
+/// }
+/// ```
+#[macro_export]
+macro_rules! number_param {
+    ($(#[$doc:meta])* static $static:ident: $name:ident = $default:expr; $description:literal) => {
+        $(#[$doc])*
+        static $static: $crate::param::Number = $crate::param::Number::new($default);
+        $crate::param_records!(number, $name, &$static, "ullong", $description);
     };
 }
 

@@ -29,7 +29,29 @@ void *kx_page_alloc(void);
 struct pid *kx_get_pid(struct pid *pid);
 struct mm_struct *kx_process_mm(struct task_struct *leader);
 
+/* target.rs */
+void kx_put_task(struct task_struct *task);
+int kx_exec_lock(struct task_struct *task);
+void kx_exec_unlock(struct task_struct *task);
+int kx_may_inspect(struct task_struct *task);
+int kx_is_kthread(const struct task_struct *task);
+unsigned long kx_kernel_stacks(const struct task_struct *task);
+unsigned long kx_thread_stack_pointers(struct task_struct *task, const struct mm_struct *mm,
+				       u64 *pointers, unsigned long room);
+
 /* mm.rs */
+unsigned long kx_page_table_bytes(const struct mm_struct *mm);
+unsigned long kx_swapped_pages(struct mm_struct *mm);
+int kx_vma_grows_down(const struct vm_area_struct *vma);
+
+enum kx_backing {
+	KX_ANONYMOUS,	/* private, no file */
+	KX_FILE,	/* a file */
+	KX_SHARED,	/* shared, a file of tmpfs or its like */
+	KX_KERNEL,	/* pages that the kernel hands out */
+};
+
+unsigned int kx_vma_backing(struct vm_area_struct *vma);
 int kx_mmap_read_lock_killable(struct mm_struct *mm);
 int kx_mmap_lock_is_contended(struct mm_struct *mm);
 int kx_vma_is_shadow_stack(const struct vm_area_struct *vma);
@@ -40,6 +62,7 @@ enum kx_slot {
 	KX_TABLE,	/* a page table, at *pmd */
 	KX_PMD,		/* a leaf of 2 MiB, or a non-present entry of that size */
 	KX_PUD,		/* a leaf of 1 GiB */
+	KX_CORRUPT,	/* a table that is none, up to *next */
 };
 
 unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr,

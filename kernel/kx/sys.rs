@@ -19,6 +19,24 @@ extern "C" {
     pub(crate) fn kx_get_pid(pid: *mut bindings::pid) -> *mut bindings::pid;
     pub(crate) fn kx_process_mm(leader: *mut bindings::task_struct) -> *mut bindings::mm_struct;
 
+    pub(crate) fn kx_put_task(task: *mut bindings::task_struct);
+    pub(crate) fn kx_exec_lock(task: *mut bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_exec_unlock(task: *mut bindings::task_struct);
+    pub(crate) fn kx_may_inspect(task: *mut bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_is_kthread(task: *const bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_kernel_stacks(task: *const bindings::task_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_thread_stack_pointers(
+        task: *mut bindings::task_struct,
+        mm: *const bindings::mm_struct,
+        pointers: *mut u64,
+        room: ffi::c_ulong,
+    ) -> ffi::c_ulong;
+
+    pub(crate) fn kx_page_table_bytes(mm: *const bindings::mm_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_swapped_pages(mm: *mut bindings::mm_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_vma_grows_down(vma: *const bindings::vm_area_struct) -> ffi::c_int;
+    pub(crate) fn kx_vma_backing(vma: *mut bindings::vm_area_struct) -> ffi::c_uint;
+
     pub(crate) fn kx_mmap_read_lock_killable(mm: *mut bindings::mm_struct) -> ffi::c_int;
     pub(crate) fn kx_mmap_lock_is_contended(mm: *mut bindings::mm_struct) -> ffi::c_int;
 
@@ -52,6 +70,12 @@ extern "C" {
 pub(crate) const KX_HOLE: ffi::c_uint = 0;
 pub(crate) const KX_TABLE: ffi::c_uint = 1;
 pub(crate) const KX_PMD: ffi::c_uint = 2;
+pub(crate) const KX_CORRUPT: ffi::c_uint = 4;
+
+/// `enum kx_backing` of `shim.h`.
+pub(crate) const KX_ANONYMOUS: ffi::c_uint = 0;
+pub(crate) const KX_SHARED: ffi::c_uint = 2;
+pub(crate) const KX_KERNEL: ffi::c_uint = 3;
 
 /// `struct proc_ops` of `include/linux/proc_fs.h`; `shim.c` asserts the offsets.
 #[repr(C)]

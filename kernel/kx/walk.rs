@@ -20,6 +20,7 @@ use crate::{
     mm::{self, MmWithUser, VmaRef},
     sched, sys,
 };
+use core::ops::Range;
 use kernel::{
     ffi::c_ulong,
     mm::virt::flags,
@@ -69,9 +70,19 @@ impl Leaves<'_> {
     }
 }
 
+/// Whether the resident set counts what an entry maps: present memory but for the zero pages and
+/// what has no `struct page`; and pages on their way to another frame, or in a device.
+pub fn is_in_rss(entry: Entry) -> bool {
+    if entry.is_present() {
+        !entry.is_special()
+    } else {
+        !entry.is_none() && is_resident(entry)
+    }
+}
+
 /// Whether an entry that is neither empty nor present still stands for resident memory: for a page
 /// on its way to another frame, or one that is in a device or lent to it.
-pub fn is_resident(entry: Entry) -> bool {
+fn is_resident(entry: Entry) -> bool {
     // SAFETY: Both only decode the number.
     unsafe {
         match entry.level {
@@ -110,6 +121,9 @@ pub trait Visitor {
     fn wants(&mut self, vma: &VmaRef) -> bool;
     /// Called with the mmap lock held: must not sleep for long, allocate, or touch user memory.
     fn visit(&mut self, vma: &VmaRef, leaves: Leaves<'_>) -> Step;
+    /// Called likewise where a table is corrupt, so that what it maps cannot be told. The walk goes
+    /// on behind it.
+    fn corrupt(&mut self) {}
 }
 
 /// Walks all of an address space; returns the longest time, in nanoseconds, for which its mmap lock
@@ -119,37 +133,55 @@ pub trait Visitor {
 ///
 /// [`EINTR`] if the current task was killed, or what the visitor's `prepare` returned.
 pub fn walk(mm: &MmWithUser, table: &mut Table, visitor: &mut impl Visitor) -> Result<i64> {
-    let (mut address, mut longest) = (Some(0), 0);
+    walk_range(mm, 0..usize::MAX, table, visitor)
+}
+
+/// Walks the addresses of `range`, whose borders are those of pages, like [`walk`].
+///
+/// # Errors
+///
+/// Those of [`walk`].
+pub fn walk_range(
+    mm: &MmWithUser,
+    range: Range<usize>,
+    table: &mut Table,
+    visitor: &mut impl Visitor,
+) -> Result<i64> {
+    let (mut address, mut longest) = (Some(range.start), 0);
     while let Some(from) = address {
         sched::breathe()?;
         visitor.prepare()?;
-        let (next, held) = stretch(mm, from, table, visitor)?;
+        let (next, held) = stretch(mm, from..range.end, table, visitor)?;
         (address, longest) = (next, longest.max(held));
     }
     Ok(longest)
 }
 
-/// Walks from `from` as far as one hold of the lock goes. Returns where to go on, and for how long
-/// the lock was held.
+/// Walks `range` as far as one hold of the lock goes. Returns where to go on, and for how long the
+/// lock was held.
 fn stretch(
     mm: &MmWithUser,
-    from: usize,
+    range: Range<usize>,
     table: &mut Table,
     visitor: &mut impl Visitor,
 ) -> Result<(Option<usize>, i64)> {
     let guard = mm::read_lock(mm)?;
     let clock = Instant::<Monotonic>::now();
-    let mut address = from;
+    let mut address = range.start;
     let next = loop {
         let Some(vma) = guard.find_vma(address) else {
             break None;
         };
         address = address.max(vma.start());
+        if address >= range.end {
+            break None;
+        }
         let mut step = Step::Continue;
         if vma.flags() & flags::HUGETLB != 0 || !visitor.wants(vma) {
             address = vma.end();
         } else {
-            (address, step) = visit_slot(mm, vma, address, table, visitor);
+            let end = vma.end().min(range.end);
+            (address, step) = visit_slot(mm, vma, address..end, table, visitor);
         }
         if step == Step::Pause {
             break Some(address);
@@ -163,24 +195,25 @@ fn stretch(
 }
 
 /// Visits what one entry of a page middle directory stands for (or a larger leaf or hole), as far
-/// as the VMA goes. Returns where to go on.
+/// as `range`, a part of the VMA, goes. Returns where to go on.
 ///
 /// The mmap lock of `mm`, to which `vma` belongs, is held: `vma` is borrowed from its guard.
 fn visit_slot(
     mm: &MmWithUser,
     vma: &VmaRef,
-    address: usize,
+    range: Range<usize>,
     table: &mut Table,
     visitor: &mut impl Visitor,
 ) -> (usize, Step) {
+    let address = range.start;
     let (mut next, mut value) = (address, 0);
     // SAFETY: The mmap lock is held and `mm` has users, so that the upper tables stay; the
-    // address lies within a VMA.
+    // range lies within a VMA.
     let slot = unsafe {
         sys::kx_find_slot(
             mm.as_raw(),
             address as c_ulong,
-            vma.end() as c_ulong,
+            range.end as c_ulong,
             &mut next,
             &mut value,
         )
@@ -188,6 +221,10 @@ fn visit_slot(
     let pages = next.saturating_sub(address) / PAGE_SIZE;
     let (level, values) = match slot {
         sys::KX_HOLE => return (next, Step::Continue),
+        sys::KX_CORRUPT => {
+            visitor.corrupt();
+            return (next, Step::Continue);
+        }
         sys::KX_TABLE => match table.copy(mm, address, value, pages) {
             Some(values) => (Level::Pte, values),
             // The table was exchanged meanwhile: look again.

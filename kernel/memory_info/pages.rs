@@ -86,12 +86,7 @@ impl Pages {
 
     /// Takes note of a leaf of which `pages` pages belong to the VMA, the first at `start`.
     fn note(&mut self, entry: Entry, start: usize, pages: u64) {
-        let resident = if entry.is_present() {
-            !entry.is_special()
-        } else {
-            walk::is_resident(entry)
-        };
-        if !resident {
+        if !walk::is_in_rss(entry) {
             return;
         }
         self.figures.valid = self.figures.valid.saturating_add(pages);

@@ -8,3 +8,5 @@
 //! Not for: what the figures mean (`model`), or how they are obtained.
 #![cfg_attr(not(MODULE), no_std)]
 #![forbid(unsafe_code)]
+
+pub mod memuse;

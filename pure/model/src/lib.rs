@@ -12,5 +12,6 @@
 
 pub mod group;
 pub mod memory_info;
+pub mod memuse;
 pub mod pte;
 pub mod sort;
