@@ -7,6 +7,7 @@
 
 mod ksm;
 pub mod map;
+pub mod memuse;
 mod module;
 pub mod process;
 mod running;

@@ -69,6 +69,33 @@ pub fn share_memory() -> Result<u64> {
     Ok(u64::try_from(pid)?)
 }
 
+/// Moves the program break up and writes to the pages that this gives.
+///
+/// # Errors
+/// If the kernel has no room for them.
+pub fn grow_heap(pages: usize) -> Result<()> {
+    let bytes = pages * crate::map::PAGE;
+    // SAFETY: Memory is added only. malloc copes with a break that others move.
+    let old = unsafe { libc::sbrk(isize::try_from(bytes)?) };
+    ensure!(old as isize != -1, io::Error::last_os_error());
+    for offset in (0..bytes).step_by(crate::map::PAGE) {
+        // SAFETY: Within the memory just made, to which nobody else refers.
+        unsafe { old.cast::<u8>().add(offset).write_volatile(1) };
+    }
+    Ok(())
+}
+
+/// Calls itself until the stack is at least so much deeper.
+#[inline(never)]
+pub fn grow_stack(pages: usize) {
+    let page = [1u8; crate::map::PAGE];
+    std::hint::black_box(&page);
+    if pages > 1 {
+        grow_stack(pages - 1);
+    }
+    std::hint::black_box(&page);
+}
+
 /// Ends the calling thread and leaves the process to the others.
 pub fn end_this_thread() -> ! {
     // SAFETY: Ends this thread without unwinding: its stack stays mapped, and locks that

@@ -16,6 +16,9 @@
 //! | `shm:BYTE:N` | shared, full of BYTE, writable |
 //! | `huge:BYTE:N` | N huge pages of 2 MiB full of BYTE, then made read-only |
 //! | `file:PATH` | private mapping of a file, read |
+//! | `heap:N` | the program break moved by N pages, written |
+//! | `stack:N` | the main stack, N pages deeper than it was, written |
+//! | `threads:N` | (a number of threads) stacks of 64 KiB, of which the top is written |
 //!
 //! And those that do something with all of it:
 //!
@@ -105,6 +108,9 @@ impl Holder {
                 map.touch_by_reading();
                 self.read_only.push(map);
             }
+            "heap" => process::grow_heap(number(rest)?)?,
+            "stack" => process::grow_stack(number(rest)?),
+            "threads" => threads(number(rest)?)?,
             "mergeable" => self.advise_all(Advice::LinuxMergeable)?,
             "write" => return self.write().map(Some),
             "protect" => self.protect()?,
@@ -192,6 +198,16 @@ fn huge(text: &str) -> Result<Map> {
     map.write_pages(|_, page| page.fill(byte));
     map.protect(MprotectFlags::READ)?;
     Ok(map)
+}
+
+/// Threads that sleep until the process ends.
+fn threads(count: usize) -> Result<()> {
+    for _ in 0..count {
+        std::thread::Builder::new()
+            .stack_size(64 << 10)
+            .spawn(process::sleep_for_ever)?;
+    }
+    Ok(())
 }
 
 fn minor_faults() -> Result<u64> {
