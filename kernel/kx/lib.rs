@@ -14,13 +14,19 @@
 //! - No globals: every module links a copy of its own.
 
 pub mod chunked;
+pub mod cow;
 pub mod frame;
 pub mod log;
 pub mod mm;
+pub mod mmset;
 pub mod param;
+mod probe;
 pub mod procfile;
+pub mod rawlock;
 pub mod sched;
 mod sys;
+pub mod syscall;
 pub mod target;
 pub mod task;
 pub mod walk;
+pub mod watch;

@@ -11,7 +11,10 @@
 use crate::sys;
 pub use kernel::mm::{virt::VmaRef, Mm, MmWithUser};
 use kernel::{bindings, error::to_result, prelude::*, types::NotThreadSafe};
-use model::memuse::{Area, Backing, Layout};
+use model::{
+    ledger::Area,
+    memuse::{self, Backing, Layout},
+};
 
 /// Size of all VMAs in pages, as `/proc/PID/statm` has it first.
 pub fn total_vm(mm: &Mm) -> u64 {
@@ -48,7 +51,7 @@ pub fn swapped_pages(mm: &MmWithUser) -> u64 {
 }
 
 /// What the kind of a VMA's memory depends on.
-pub fn area(vma: &VmaRef) -> Area {
+pub fn area(vma: &VmaRef) -> memuse::Area {
     // SAFETY: `vma` is valid and cannot change as it is borrowed.
     let (backing, grows_down) = unsafe {
         (
@@ -56,7 +59,7 @@ pub fn area(vma: &VmaRef) -> Area {
             sys::kx_vma_grows_down(vma.as_ptr()) != 0,
         )
     };
-    Area {
+    memuse::Area {
         range: vma.start() as u64..vma.end() as u64,
         backing: match backing {
             sys::KX_ANONYMOUS => Backing::Anonymous,
@@ -97,6 +100,33 @@ pub fn read_lock(mm: &MmWithUser) -> Result<ReadGuard<'_>> {
         mm,
         _same_task: NotThreadSafe,
     })
+}
+
+/// Writes the areas of `mm` to `list`, as far as they fit, and returns how many they are: none if it
+/// was taken down.
+///
+/// # Errors
+///
+/// [`EINTR`] if the current task was killed while it waited for the mmap lock.
+pub fn areas_of(mm: &Mm, list: &mut [Area]) -> Result<usize> {
+    // SAFETY: `mm` is valid; its lock may be taken even when it has no users any more.
+    to_result(unsafe { sys::kx_mmap_read_lock_killable(mm.as_raw()) })?;
+    // SAFETY: The lock is held.
+    let count = unsafe { areas(mm, list) };
+    // SAFETY: Taken above.
+    unsafe { bindings::mmap_read_unlock(mm.as_raw()) };
+    Ok(count)
+}
+
+/// Writes the areas of `mm` to `list`, as far as they fit, and returns how many they are.
+///
+/// # Safety
+///
+/// Nobody may be able to change the areas during the call.
+pub(crate) unsafe fn areas(mm: &Mm, list: &mut [Area]) -> usize {
+    let most = u32::try_from(list.len()).unwrap_or(u32::MAX);
+    // SAFETY: By this function's requirements; an `Area` is two words, and `most` of them fit.
+    (unsafe { sys::kx_areas(mm.as_raw(), list.as_mut_ptr().cast(), most) }) as usize
 }
 
 impl<'a> ReadGuard<'a> {

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/compat.h>
+#include <linux/fprobe.h>
+#include <linux/ftrace.h>
+#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/magic.h>
 #include <linux/memory_hotplug.h>
@@ -15,8 +19,11 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/shmem_fs.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/swap.h>
 #include <linux/user_namespace.h>
+#include <linux/userfaultfd_k.h>
 /* Does not include all that it needs. */
 #include <linux/leafops.h>
 
@@ -390,7 +397,258 @@ void *kx_pde_data(const struct inode *inode)
 	return pde_data(inode);
 }
 
+/* rawlock.rs */
+
+void kx_raw_lock_init(raw_spinlock_t *lock, const char *name, struct lock_class_key *key)
+{
+#ifdef CONFIG_DEBUG_SPINLOCK
+	__raw_spin_lock_init(lock, name, key, LD_WAIT_SPIN);
+#else
+	raw_spin_lock_init(lock);
+#endif
+}
+
+void kx_raw_lock(raw_spinlock_t *lock)
+{
+	raw_spin_lock(lock);
+}
+
+int kx_raw_trylock(raw_spinlock_t *lock)
+{
+	return raw_spin_trylock(lock);
+}
+
+void kx_raw_unlock(raw_spinlock_t *lock)
+{
+	raw_spin_unlock(lock);
+}
+
+void kx_raw_assert_held(raw_spinlock_t *lock)
+{
+	lockdep_assert_held(lock);
+}
+
+/* syscall.rs: the size of a kprobe is the kernel's own affair, so C allocates it. */
+
+struct kx_kprobe {
+	struct kprobe probe;
+	void *context;
+};
+
+/* A probe with a post handler may change where execution goes on. */
+static void changes_ip(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+struct kprobe *kx_kprobe_register(const char *function,
+				  int (*handler)(struct kprobe *, struct pt_regs *),
+				  void *context, int *error)
+{
+	struct kx_kprobe *mine = kzalloc(sizeof(*mine), GFP_KERNEL);
+
+	if (!mine) {
+		*error = -ENOMEM;
+		return NULL;
+	}
+	mine->probe.symbol_name = function;
+	mine->probe.pre_handler = handler;
+	mine->probe.post_handler = changes_ip;
+	mine->context = context;
+	*error = register_kprobe(&mine->probe);
+	if (*error) {
+		kfree(mine);
+		return NULL;
+	}
+	return &mine->probe;
+}
+
+void *kx_kprobe_context(struct kprobe *probe)
+{
+	return container_of(probe, struct kx_kprobe, probe)->context;
+}
+
+void kx_kprobe_unregister(struct kprobe *probe)
+{
+	unregister_kprobe(probe);
+	kfree(container_of(probe, struct kx_kprobe, probe));
+}
+
+int kx_in_32bit_syscall(void)
+{
+	return in_32bit_syscall();
+}
+
+/* The table that this kernel's own dispatcher is made of. */
+
+#define __SYSCALL(number, function) [number] = true,
+#define __SYSCALL_NORETURN(number, function) [number] = true,
+static const bool assigned[] = {
+#include <asm/syscalls_64.h>
+};
+
+#undef __SYSCALL
+#undef __SYSCALL_NORETURN
+
+int kx_syscall_is_assigned(unsigned int number)
+{
+	return number >= ARRAY_SIZE(assigned) || assigned[number];
+}
+
+/* probe.rs */
+
+unsigned long kx_ftrace_argument(const struct ftrace_regs *regs, unsigned int n)
+{
+	return ftrace_regs_get_argument((struct ftrace_regs *)regs, n);
+}
+
+/* fault.rs */
+
+/* Another task, not a kernel thread that has borrowed the address space. */
+unsigned int kx_remote(const struct vm_area_struct *vma)
+{
+	return current->mm == vma->vm_mm ? 0 : KX_FAULT_REMOTE;
+}
+
+/* With WP_ASYNC the kernel takes the mark away by itself and goes on. */
+static bool waits_for_userfaultfd(const struct vm_area_struct *vma)
+{
+#ifdef CONFIG_USERFAULTFD
+	struct userfaultfd_ctx *ctx = vma->vm_userfaultfd_ctx.ctx;
+
+	return !ctx || !(ctx->features & UFFD_FEATURE_WP_ASYNC);
+#else
+	return true;
+#endif
+}
+
+/* What is decided before the page is looked at; 0 for a private write. */
+static unsigned int not_private(const struct vm_fault *vmf)
+{
+	if (vmf->vma->vm_flags & (VM_SHARED | VM_MAYSHARE))
+		return KX_FAULT_SHARED;
+	if (vmf->flags & FAULT_FLAG_UNSHARE)
+		return KX_FAULT_UNSHARE;
+	return 0;
+}
+
+/* Whether this address space alone maps the page of a large folio and nobody else holds it. */
+static bool is_sole(const struct folio *folio)
+{
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	int mapped = folio_large_mapcount(folio);
+
+	return mapped > 1 && mapped == folio_ref_count(folio) &&
+	       !test_bit(FOLIO_MM_IDS_SHARED_BITNUM, &folio->_mm_ids);
+#else
+	return false;
+#endif
+}
+
+unsigned int kx_write_fault(const struct vm_fault *vmf)
+{
+	unsigned int facts = not_private(vmf);
+	pte_t pte = vmf->orig_pte;
+	const struct folio *folio;
+	struct page *page;
+
+	if (facts)
+		return facts;
+	if (userfaultfd_pte_wp(vmf->vma, pte) && waits_for_userfaultfd(vmf->vma))
+		return KX_FAULT_UFFD;
+	facts = kx_remote(vmf->vma);
+	/* Still the value from before a huge page was split on behalf of this fault. */
+	if (pmd_trans_huge(vmf->orig_pmd))
+		facts |= KX_FAULT_SPLIT | (pmd_special(vmf->orig_pmd) ? KX_FAULT_SPLIT_ZERO : 0);
+	if (pte_special(pte))
+		return facts | (is_zero_pfn(pte_pfn(pte)) ? KX_FAULT_ZERO : 0);
+	page = pte_page(pte);
+	folio = page_folio(page);
+	if (!folio_test_anon(folio))
+		return facts;
+	facts |= KX_FAULT_ANON;
+	if (folio_test_ksm(folio))
+		return facts;
+	if (PageAnonExclusive(page))
+		return facts | KX_FAULT_EXCLUSIVE;
+	return facts | (folio_test_large(folio) && is_sole(folio) ? KX_FAULT_SOLE : 0);
+}
+
+unsigned int kx_huge_write_fault(const struct vm_fault *vmf)
+{
+	unsigned int facts = not_private(vmf);
+
+	if (facts)
+		return facts;
+	return kx_remote(vmf->vma) | (pmd_special(vmf->orig_pmd) ? KX_FAULT_ZERO : 0);
+}
+
+int kx_is_first_private_write(const struct vm_fault *vmf)
+{
+	/* A second attempt was counted as the first. */
+	return (vmf->flags & FAULT_FLAG_WRITE) && !(vmf->flags & FAULT_FLAG_TRIED) &&
+	       !(vmf->vma->vm_flags & VM_SHARED);
+}
+
+unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct *vma)
+{
+	unsigned int facts = kx_remote(vma);
+
+	/* Moving pages with userfaultfd: exclusive, or not mapped. */
+	if (folio_test_hugetlb(folio) || PageAnonExclusive(&folio->page) || !folio_mapped(folio))
+		return KX_FAULT_EXCLUSIVE;
+	return facts | (folio_test_large(folio) ? 0 : KX_FAULT_SMALL);
+}
+
+/* lifecycle.rs */
+
+struct mm_struct *kx_task_mm(const struct task_struct *task)
+{
+	return task->mm;
+}
+
+int kx_owner_comm(const struct mm_struct *mm, char *comm)
+{
+	struct task_struct *owner;
+
+	rcu_read_lock();
+	owner = rcu_dereference(mm->owner);
+	if (owner)
+		memcpy(comm, owner->comm, TASK_COMM_LEN);
+	rcu_read_unlock();
+	return !!owner;
+}
+
+unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges, unsigned int most)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+	unsigned int n = 0;
+
+	rcu_read_lock();
+	for_each_vma(vmi, vma) {
+		if (n == most)
+			break;
+		ranges[2 * n] = vma->vm_start;
+		ranges[2 * n + 1] = vma->vm_end;
+		n++;
+	}
+	rcu_read_unlock();
+	return n;
+}
+
+/* The last reference is somebody else's, by the caller's promise: this frees nothing. */
+void kx_mmdrop_not_last(struct mm_struct *mm)
+{
+	atomic_dec(&mm->mm_count);
+}
+
 /* The layout that sys.rs declares. */
+
+static_assert(sizeof(struct fprobe) == 48);
+static_assert(offsetof(struct fprobe, entry_data_size) == 16);
+static_assert(offsetof(struct fprobe, entry_handler) == 24);
+static_assert(offsetof(struct fprobe, exit_handler) == 32);
+static_assert(offsetof(struct fprobe, hlist_array) == 40);
 
 static_assert(offsetof(struct proc_ops, proc_flags) == 0);
 static_assert(offsetof(struct proc_ops, proc_open) == 8);

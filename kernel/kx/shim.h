@@ -6,14 +6,21 @@
 #ifndef KX_SHIM_H
 #define KX_SHIM_H
 
+#include <linux/lockdep_types.h>
+#include <linux/spinlock_types_raw.h>
 #include <linux/types.h>
 
+struct folio;
+struct ftrace_regs;
 struct inode;
+struct kprobe;
 struct mm_struct;
 struct page;
 struct pid;
+struct pt_regs;
 struct task_struct;
 struct vm_area_struct;
+struct vm_fault;
 
 /* sched.rs */
 void kx_cond_resched(void);
@@ -79,5 +86,53 @@ void kx_frame_put(const void *frame);
 
 /* procfile.rs */
 void *kx_pde_data(const struct inode *inode);
+
+/* rawlock.rs */
+void kx_raw_lock_init(raw_spinlock_t *lock, const char *name,
+		      struct lock_class_key *key);
+void kx_raw_lock(raw_spinlock_t *lock);
+int kx_raw_trylock(raw_spinlock_t *lock);
+void kx_raw_unlock(raw_spinlock_t *lock);
+void kx_raw_assert_held(raw_spinlock_t *lock);
+
+/* syscall.rs */
+struct kprobe *kx_kprobe_register(const char *function,
+				  int (*handler)(struct kprobe *, struct pt_regs *),
+				  void *context, int *error);
+void *kx_kprobe_context(struct kprobe *probe);
+void kx_kprobe_unregister(struct kprobe *probe);
+int kx_in_32bit_syscall(void);
+int kx_syscall_is_assigned(unsigned int number);
+
+/* probe.rs */
+unsigned long kx_ftrace_argument(const struct ftrace_regs *regs, unsigned int n);
+
+/* fault.rs: see there for what the bits mean */
+enum kx_fault {
+	KX_FAULT_SHARED = 1 << 0,
+	KX_FAULT_UNSHARE = 1 << 1,
+	KX_FAULT_UFFD = 1 << 2,
+	KX_FAULT_REMOTE = 1 << 3,
+	KX_FAULT_SPLIT = 1 << 4,
+	KX_FAULT_SPLIT_ZERO = 1 << 5,
+	KX_FAULT_ZERO = 1 << 6,
+	KX_FAULT_ANON = 1 << 7,
+	KX_FAULT_EXCLUSIVE = 1 << 8,
+	KX_FAULT_SOLE = 1 << 9,
+	KX_FAULT_SMALL = 1 << 10,
+};
+
+unsigned int kx_write_fault(const struct vm_fault *vmf);
+unsigned int kx_huge_write_fault(const struct vm_fault *vmf);
+int kx_is_first_private_write(const struct vm_fault *vmf);
+unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct *vma);
+unsigned int kx_remote(const struct vm_area_struct *vma);
+
+/* lifecycle.rs */
+struct mm_struct *kx_task_mm(const struct task_struct *task);
+int kx_owner_comm(const struct mm_struct *mm, char *comm);
+unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges,
+			      unsigned int most);
+void kx_mmdrop_not_last(struct mm_struct *mm);
 
 #endif

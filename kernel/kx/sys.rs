@@ -64,6 +64,47 @@ extern "C" {
     pub(crate) fn kx_frame_put(frame: *const ffi::c_void);
 
     pub(crate) fn kx_pde_data(inode: *const bindings::inode) -> *mut ffi::c_void;
+
+    pub(crate) fn kx_raw_lock_init(
+        lock: *mut bindings::raw_spinlock_t,
+        name: *const ffi::c_char,
+        key: *mut bindings::lock_class_key,
+    );
+    pub(crate) fn kx_raw_lock(lock: *mut bindings::raw_spinlock_t);
+    pub(crate) fn kx_raw_trylock(lock: *mut bindings::raw_spinlock_t) -> ffi::c_int;
+    pub(crate) fn kx_raw_unlock(lock: *mut bindings::raw_spinlock_t);
+    pub(crate) fn kx_raw_assert_held(lock: *mut bindings::raw_spinlock_t);
+
+    pub(crate) fn kx_kprobe_register(
+        function: *const ffi::c_char,
+        handler: unsafe extern "C" fn(*mut Kprobe, *mut bindings::pt_regs) -> ffi::c_int,
+        context: *mut ffi::c_void,
+        error: *mut ffi::c_int,
+    ) -> *mut Kprobe;
+    pub(crate) fn kx_kprobe_context(probe: *mut Kprobe) -> *mut ffi::c_void;
+    pub(crate) fn kx_kprobe_unregister(probe: *mut Kprobe);
+    pub(crate) fn kx_in_32bit_syscall() -> ffi::c_int;
+    pub(crate) fn kx_syscall_is_assigned(number: ffi::c_uint) -> ffi::c_int;
+
+    pub(crate) fn kx_ftrace_argument(regs: *const FtraceRegs, n: ffi::c_uint) -> ffi::c_ulong;
+
+    pub(crate) fn kx_write_fault(vmf: *const bindings::vm_fault) -> ffi::c_uint;
+    pub(crate) fn kx_huge_write_fault(vmf: *const bindings::vm_fault) -> ffi::c_uint;
+    pub(crate) fn kx_is_first_private_write(vmf: *const bindings::vm_fault) -> ffi::c_int;
+    pub(crate) fn kx_takeover(
+        folio: *const bindings::folio,
+        vma: *const bindings::vm_area_struct,
+    ) -> ffi::c_uint;
+    pub(crate) fn kx_remote(vma: *const bindings::vm_area_struct) -> ffi::c_uint;
+
+    pub(crate) fn kx_task_mm(task: *const bindings::task_struct) -> *mut bindings::mm_struct;
+    pub(crate) fn kx_owner_comm(mm: *const bindings::mm_struct, comm: *mut u8) -> ffi::c_int;
+    pub(crate) fn kx_areas(
+        mm: *mut bindings::mm_struct,
+        ranges: *mut ffi::c_ulong,
+        most: ffi::c_uint,
+    ) -> ffi::c_uint;
+    pub(crate) fn kx_mmdrop_not_last(mm: *mut bindings::mm_struct);
 }
 
 /// `enum kx_slot` of `shim.h`.
@@ -117,4 +158,39 @@ extern "C" {
         data: *mut ffi::c_void,
     ) -> *mut ProcDirEntry;
     pub(crate) fn proc_remove(entry: *mut ProcDirEntry);
+}
+
+/// `struct kprobe`, opaque.
+#[repr(C)]
+pub(crate) struct Kprobe([u8; 0]);
+
+/// `struct ftrace_regs`, opaque.
+#[repr(C)]
+pub(crate) struct FtraceRegs([u8; 0]);
+
+/// `struct fprobe` of `include/linux/fprobe.h`; `shim.c` asserts the offsets.
+#[repr(C)]
+pub(crate) struct Fprobe {
+    pub(crate) nmissed: ffi::c_ulong,
+    pub(crate) flags: ffi::c_uint,
+    pub(crate) entry_data_size: usize,
+    pub(crate) entry_handler: unsafe extern "C" fn(
+        *mut Fprobe,
+        ffi::c_ulong,
+        ffi::c_ulong,
+        *mut FtraceRegs,
+        *mut ffi::c_void,
+    ) -> ffi::c_int,
+    pub(crate) exit_handler: Option<unsafe extern "C" fn()>,
+    pub(crate) hlist_array: *mut ffi::c_void,
+}
+
+// `include/linux/fprobe.h`
+extern "C" {
+    pub(crate) fn register_fprobe_syms(
+        probe: *mut Fprobe,
+        functions: *mut *const ffi::c_char,
+        count: ffi::c_int,
+    ) -> ffi::c_int;
+    pub(crate) fn unregister_fprobe(probe: *mut Fprobe) -> ffi::c_int;
 }

@@ -21,6 +21,45 @@ pub const COMM_LEN: usize = 16;
 pub struct Comm([u8; COMM_LEN]);
 
 impl Comm {
+    /// The name of these bytes; `None` if they are none: empty, too long or with a NUL.
+    pub fn new(name: &[u8]) -> Option<Self> {
+        let mut comm = [0; COMM_LEN];
+        let fits = !name.is_empty() && name.len() < COMM_LEN && !name.contains(&0);
+        comm.get_mut(..name.len())?.copy_from_slice(name);
+        fits.then_some(Self(comm))
+    }
+
+    /// The name of the current thread.
+    pub fn of_current() -> Self {
+        // SAFETY: The current task is valid; the array is as long. It may change while it is read,
+        // as for all readers in the kernel.
+        Self(unsafe {
+            (&raw const (*bindings::get_current()).comm)
+                .cast::<[u8; COMM_LEN]>()
+                .read_volatile()
+        })
+    }
+
+    /// The name of the process that owns an address space, `None` if that has ended.
+    ///
+    /// # Safety
+    ///
+    /// `mm` must be valid.
+    #[inline]
+    pub(crate) unsafe fn of_owner(mm: *const bindings::mm_struct) -> Option<Self> {
+        let mut comm = [0; COMM_LEN];
+        // SAFETY: By this function's requirements; the array is as long as the kernel's.
+        let is_there = unsafe { sys::kx_owner_comm(mm, comm.as_mut_ptr()) } != 0;
+        is_there.then_some(Self(comm))
+    }
+
+    /// A number for hash tables.
+    pub fn hash(&self) -> u32 {
+        let word = u128::from_le_bytes(self.0);
+        let folded = (word as u64) ^ ((word >> 64) as u64).rotate_left(29);
+        (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+    }
+
     /// The name without what follows its first NUL.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.split(|&byte| byte == 0).next().unwrap_or_default()
@@ -133,4 +172,17 @@ pub fn with_current_namespace<T>(view: impl FnOnce(&PidNamespace) -> Result<T>) 
 pub fn is_administrator() -> bool {
     // SAFETY: Only looks at the current task's credentials.
     unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
+}
+
+/// Whether the current task may watch what others do (`CAP_PERFMON` or `CAP_SYS_ADMIN` in the
+/// initial user namespace).
+pub fn may_monitor() -> bool {
+    // SAFETY: Only looks at the current task's credentials.
+    unsafe { bindings::capable(bindings::CAP_PERFMON as c_int) || is_administrator() }
+}
+
+/// A number that tells the current task from all others that live.
+pub fn current_id() -> usize {
+    // SAFETY: Has no preconditions.
+    (unsafe { bindings::get_current() }) as usize
 }

@@ -10,3 +10,4 @@
 #![forbid(unsafe_code)]
 
 pub mod memuse;
+pub mod pf_stat;

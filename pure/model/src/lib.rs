@@ -10,7 +10,10 @@
 #![cfg_attr(not(MODULE), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod cow;
+pub mod generation;
 pub mod group;
+pub mod ledger;
 pub mod memory_info;
 pub mod memuse;
 pub mod pte;

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Copy-on-write faults of programs, by memory area.
+//!
+//! A program is known by its name (`comm`). Executing it under that name begins a new *generation*:
+//! all counts are zero, and the address space of that execution is the *root*, whose areas are
+//! reported. Children that are forked from a member belong to the generation, too, and their faults
+//! are entered by address as if they were the root's, while the owner of their memory bears the
+//! name. Members of earlier generations are not counted any more.
+//!
+//! ```text
+//!   fault ──► MmSet: whose? ──► Program ──► RawLock<Generation> ──► Ledger
+//!             (no lock)         (by index)   one per program
+//! ```
+//!
+//! # Locks
+//!
+//! In this order: an mmap lock or a page table's lock; the `RawLock` of one program. Under it
+//! nothing is called but the ledger (one hash) and, when a program begins, ends or is reported, the
+//! list of areas: at most 128 of them and 512 buckets.
+//!
+//! # Cost
+//!
+//! For an address space that is not a member: the probe, and one cache line. For a member also the
+//! owner's name, the facts of the page, one uncontended lock and one look at the ledger. Memory: 64
+//! KiB for the members, 32 KiB for each program.
+//!
+//! A program that was running before its name was tracked is not counted until it is executed
+//! again.
+
+use crate::{
+    mm::areas_of,
+    mmset::{ExitingMm, MmId, MmSet},
+    new_raw_lock,
+    rawlock::RawLock,
+    sched,
+    task::Comm,
+    watch::{Fault, Watch, Watcher},
+};
+use kernel::{
+    mm::Mm,
+    prelude::*,
+    sync::{aref::ARef, Arc, SetOnce},
+};
+use model::{
+    cow::{Counts, Outcome},
+    generation::Membership,
+    ledger::{index_len, Area, Bucket, Folded, Ledger},
+};
+
+/// Most programs that can be tracked.
+pub const MAX_PROGRAMS: usize = 1024;
+
+/// Most areas that are reported.
+pub const MAX_AREAS: usize = 128;
+
+/// Most areas whose faults are told apart.
+const BUCKETS: usize = 512;
+
+/// Places of the table of programs: a power of two, at most half of them taken.
+const PLACES: usize = 2 * MAX_PROGRAMS;
+
+/// Most processes that can be members at the same time.
+const MEMBERS: usize = 4096;
+
+/// The areas of an address space, ascending.
+pub struct Areas {
+    list: KVec<Area>,
+    len: usize,
+}
+
+impl Areas {
+    fn new() -> Result<Self> {
+        let list = KVec::from_elem(Area::default(), MAX_AREAS, GFP_KERNEL)?;
+        Ok(Self { list, len: 0 })
+    }
+
+    /// The areas.
+    pub fn as_slice(&self) -> &[Area] {
+        self.list.get(..self.len).unwrap_or_default()
+    }
+
+    fn copy_from(&mut self, other: &Self) {
+        for (to, from) in self.list.iter_mut().zip(other.as_slice()) {
+            *to = *from;
+        }
+        self.len = other.len;
+    }
+}
+
+/// Where the root of a generation is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Root {
+    /// The program was not executed since it is tracked.
+    Never,
+    /// It is a member of the set, which keeps it.
+    Alive(MmId),
+    /// It has ended; its areas are kept.
+    Exited,
+    /// There were too many members for it.
+    Lost,
+    /// The program is not tracked any more.
+    Closed,
+}
+
+struct Generation {
+    number: u32,
+    root: Root,
+    /// The root's areas when it ended.
+    areas: Areas,
+    ledger: Ledger<KVVec<Bucket>, KVVec<u16>>,
+    /// Whose take-over that comes next is not a write's: 0 or the address of a task.
+    unsharing: usize,
+}
+
+impl Generation {
+    fn begin(&mut self) -> u32 {
+        self.number = self.number.wrapping_add(1);
+        self.ledger.clear();
+        self.unsharing = 0;
+        self.number
+    }
+
+    fn enter(&mut self, start: u64, outcome: Outcome, task: usize) {
+        let was_unsharing = core::mem::replace(&mut self.unsharing, 0) == task;
+        match outcome {
+            Outcome::Unshare => self.unsharing = task,
+            Outcome::Takeover(_) if was_unsharing => {}
+            _ => self.ledger.enter(start, outcome),
+        }
+    }
+}
+
+/// A program that is tracked.
+#[pin_data]
+struct Program {
+    comm: Comm,
+    #[pin]
+    generation: RawLock<Generation>,
+}
+
+impl Program {
+    fn new(comm: Comm) -> Result<Arc<Self>> {
+        let buckets = KVVec::from_elem(Bucket::EMPTY, BUCKETS, GFP_KERNEL_ACCOUNT)?;
+        let index = KVVec::from_elem(0_u16, index_len(BUCKETS), GFP_KERNEL_ACCOUNT)?;
+        let generation = Generation {
+            number: 0,
+            root: Root::Never,
+            areas: Areas::new()?,
+            ledger: Ledger::new(buckets, index).ok_or(EINVAL)?,
+            unsharing: 0,
+        };
+        Arc::pin_init(
+            pin_init!(Self {
+                comm,
+                generation <- new_raw_lock!(generation, "kx::cow generation"),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+}
+
+/// What probes and callers share.
+struct Programs {
+    /// By the hash of their names; filled by [`Tracking::track`], never emptied.
+    table: KVVec<SetOnce<Arc<Program>>>,
+    members: MmSet,
+}
+
+impl Programs {
+    fn new() -> Result<Self> {
+        let mut table = KVVec::with_capacity(PLACES, GFP_KERNEL_ACCOUNT)?;
+        for _ in 0..PLACES {
+            table.push(SetOnce::new(), GFP_KERNEL_ACCOUNT)?;
+        }
+        let members = MmSet::new(MEMBERS)?;
+        Ok(Self { table, members })
+    }
+
+    /// The place of a program, or the free one where it belongs.
+    fn place(&self, comm: &Comm) -> Option<(usize, &SetOnce<Arc<Program>>)> {
+        let first = comm.hash() as usize;
+        (0..PLACES)
+            .map(|step| first.wrapping_add(step) & (PLACES - 1))
+            .filter_map(|place| Some((place, self.table.get(place)?)))
+            .find(|(_, slot)| slot.as_ref().is_none_or(|program| program.comm == *comm))
+    }
+
+    fn find(&self, comm: &Comm) -> Option<(u32, &Arc<Program>)> {
+        let (place, slot) = self.place(comm)?;
+        Some((u32::try_from(place).ok()?, slot.as_ref()?))
+    }
+
+    fn program_of(&self, mm: MmId) -> Option<(Membership, &Program)> {
+        let membership = Membership::unpack(self.members.get(mm)?);
+        let program = self.table.get(membership.program as usize)?.as_ref()?;
+        Some((membership, program))
+    }
+}
+
+impl Drop for Programs {
+    /// The references of the members are given up after this; no root may be named any more.
+    fn drop(&mut self) {
+        for program in self.table.iter().filter_map(SetOnce::as_ref) {
+            program.generation.lock().root = Root::Closed;
+        }
+    }
+}
+
+impl Watcher for Programs {
+    #[inline]
+    fn fault(&self, fault: &Fault<'_>) {
+        let Some((membership, program)) = self.program_of(fault.mm()) else {
+            return;
+        };
+        if fault.owner() != Some(program.comm) {
+            return;
+        }
+        let outcome = fault.outcome();
+        if outcome == Outcome::Nothing {
+            return;
+        }
+        let mut generation = program.generation.lock();
+        if generation.number == membership.generation {
+            generation.enter(fault.area_start(), outcome, crate::task::current_id());
+        }
+    }
+
+    fn exec(&self, mm: &Mm, comm: Comm) {
+        let Some((place, program)) = self.find(&comm) else {
+            return;
+        };
+        let mut generation = program.generation.lock();
+        let membership = Membership {
+            program: place,
+            generation: generation.begin(),
+        };
+        generation.root = match self.members.insert(mm, membership.pack()) {
+            Ok(()) => Root::Alive(MmId::of(mm)),
+            Err(_) => Root::Lost,
+        };
+    }
+
+    fn fork(&self, parent: MmId, child: &Mm) {
+        let Some((membership, program)) = self.program_of(parent) else {
+            return;
+        };
+        let generation = program.generation.lock();
+        if generation.number == membership.generation {
+            // A child too many is not counted.
+            let _ = self.members.insert(child, membership.pack());
+        }
+    }
+
+    fn exit(&self, mm: &ExitingMm<'_>) {
+        let Some((_, program)) = self.program_of(mm.id()) else {
+            return;
+        };
+        let mut generation = program.generation.lock();
+        if generation.root == Root::Alive(mm.id()) {
+            let Areas { list, len } = &mut generation.areas;
+            *len = mm.areas(list);
+            generation.root = Root::Exited;
+        }
+        drop(generation);
+        self.members.remove(mm);
+    }
+}
+
+/// Programs are tracked, and the kernel is hooked, as long as the value lives.
+pub struct Tracking {
+    // Dropped first: no probe runs when the programs go.
+    _watch: Watch<Programs>,
+    programs: Arc<Programs>,
+    count: usize,
+}
+
+impl Tracking {
+    /// Hooks the kernel; nothing is tracked yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`]; [`ENOENT`] if the kernel lacks a function that must be hooked.
+    pub fn new() -> Result<Self> {
+        let programs = Arc::new(Programs::new()?, GFP_KERNEL)?;
+        Ok(Self {
+            _watch: Watch::new(&programs)?,
+            programs,
+            count: 0,
+        })
+    }
+
+    /// Tracks the programs of a name. Nothing changes if they are tracked already.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`], also if there are [`MAX_PROGRAMS`] names.
+    pub fn track(&mut self, comm: Comm) -> Result {
+        if self.programs.find(&comm).is_some() {
+            return Ok(());
+        }
+        if self.count >= MAX_PROGRAMS {
+            return Err(ENOMEM);
+        }
+        let program = Program::new(comm)?;
+        let (_, slot) = self.programs.place(&comm).ok_or(ENOMEM)?;
+        slot.populate(program);
+        self.count = self.count.saturating_add(1);
+        Ok(())
+    }
+
+    /// The programs of a name. The result outlives the tracking.
+    pub fn program(&self, comm: &Comm) -> Option<Tracked> {
+        let (_, program) = self.programs.find(comm)?;
+        Some(Tracked(program.clone()))
+    }
+}
+
+/// A program that is or was tracked.
+pub struct Tracked(Arc<Program>);
+
+/// The counts of a generation.
+pub struct Report {
+    /// The root's areas, the first [`MAX_AREAS`] by address.
+    pub areas: Areas,
+    /// The counts of each.
+    pub counts: KVec<Counts>,
+    /// All counts, and those of no area.
+    pub folded: Folded,
+}
+
+/// What a look at a program found.
+enum Look {
+    /// The report is complete.
+    Done,
+    /// The areas of this address space have to be read first.
+    ReadAreas(ARef<Mm>, u32),
+}
+
+impl Tracked {
+    /// The counts of the last generation, by the areas that its root has now or had when it ended.
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`ESRCH`] if the program was not executed since it is tracked, or is not tracked any more;
+    /// [`ENOMEM`], also if the program could not be followed for want of room; [`EINTR`] if the
+    /// caller was killed.
+    pub fn report(&self) -> Result<Report> {
+        let mut report = Report {
+            areas: Areas::new()?,
+            counts: KVec::from_elem(Counts::ZERO, MAX_AREAS, GFP_KERNEL)?,
+            folded: Folded::default(),
+        };
+        let mut has_ended = None;
+        loop {
+            let Look::ReadAreas(mm, number) = self.look(&mut report)? else {
+                return Ok(report);
+            };
+            report.areas.len = areas_of(&mm, &mut report.areas.list)?;
+            // No areas: it ended meanwhile, and they were kept; or, seen twice, it ended while
+            // tracing was switched off.
+            let is_known = report.areas.len > 0 || has_ended == Some(number);
+            if is_known && self.fold(&mut report, number) {
+                return Ok(report);
+            }
+            has_ended = Some(number);
+            sched::breathe()?;
+        }
+    }
+
+    fn look(&self, report: &mut Report) -> Result<Look> {
+        let generation = self.0.generation.lock();
+        match generation.root {
+            Root::Never | Root::Closed => Err(ESRCH),
+            Root::Lost => Err(ENOMEM),
+            Root::Exited => {
+                report.areas.copy_from(&generation.areas);
+                report.fold(&generation);
+                Ok(Look::Done)
+            }
+            Root::Alive(mm) => {
+                // SAFETY: A living root is a member of the set, which keeps it: `exit` and
+                // `Programs::drop` change the root, under this lock, before they give it up.
+                let mm = unsafe { mm.grab() };
+                Ok(Look::ReadAreas(mm, generation.number))
+            }
+        }
+    }
+
+    /// Whether the generation is still the one with this number.
+    fn fold(&self, report: &mut Report, number: u32) -> bool {
+        let generation = self.0.generation.lock();
+        let is_same = generation.number == number && generation.root != Root::Closed;
+        if is_same {
+            report.fold(&generation);
+        }
+        is_same
+    }
+}
+
+impl Report {
+    fn fold(&mut self, generation: &Generation) {
+        let areas = self.areas.as_slice();
+        let counts = self.counts.get_mut(..areas.len()).unwrap_or_default();
+        self.folded = generation.ledger.fold(areas, counts);
+    }
+}

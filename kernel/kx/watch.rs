@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Copy-on-write faults, and the life of the address spaces that they happen in, as events.
+//!
+//! | function | event |
+//! |---|---|
+//! | `do_wp_page` | a write to a write-protected small page |
+//! | `do_huge_pmd_wp_page` | the same with a huge one |
+//! | `folio_move_anon_rmap` | a page is taken over instead of being copied |
+//! | `do_cow_fault` or `do_fault` | a private page of a file is written to before it is present |
+//! | `setup_new_exec` | a program begins |
+//! | `wake_up_new_task` | a child begins |
+//! | `exit_mmap` | an address space ends |
+//!
+//! All are present in Debian's kernels. Compilers may inline the two of the fourth row away: such
+//! first writes are then not seen.
+//!
+//! Handlers run as [`probe`](crate::probe) says. What they may read is stable: a fault holds its
+//! VMA, the page table's lock and its page; a new program and a new child have no other users yet;
+//! an address space that ends has none any more.
+
+use crate::{
+    mmset::{ExitingMm, MmId},
+    probe::{Entry, FunctionProbe, Hook},
+    sys,
+    task::Comm,
+};
+use core::marker::PhantomData;
+use kernel::{bindings, mm::Mm, prelude::*, sync::Arc};
+use model::cow::{Facts, Kind, Outcome};
+
+/// Receives the events.
+pub trait Watcher: Send + Sync + 'static {
+    /// A fault that may be of copy-on-write.
+    fn fault(&self, fault: &Fault<'_>);
+    /// The current task begins to execute a program under the name `comm` in `mm`.
+    fn exec(&self, mm: &Mm, comm: Comm);
+    /// A child of `parent`'s is about to run in `child`, a copy of it.
+    fn fork(&self, parent: MmId, child: &Mm);
+    /// An address space is about to be taken down; its areas are still there.
+    fn exit(&self, mm: &ExitingMm<'_>);
+}
+
+/// Where the kernel is when it shows a fault.
+enum At {
+    SmallPage(*const bindings::vm_fault),
+    HugePage(*const bindings::vm_fault),
+    Takeover(*const bindings::folio),
+    Missing(*const bindings::vm_fault),
+}
+
+/// A fault.
+///
+/// # Invariants
+///
+/// The pointers are valid for `'a`, the VMA does not change, and a page under `at` is present and
+/// cannot be freed.
+pub struct Fault<'a> {
+    vma: *const bindings::vm_area_struct,
+    at: At,
+    _during: PhantomData<&'a ()>,
+}
+
+impl Fault<'_> {
+    /// Whose memory it is; not necessarily the current task's.
+    #[inline]
+    pub fn mm(&self) -> MmId {
+        // SAFETY: By the invariant.
+        MmId::of_raw(unsafe { (*self.vma).vm_mm })
+    }
+
+    /// Where the memory area begins.
+    pub fn area_start(&self) -> u64 {
+        // SAFETY: By the invariant.
+        (unsafe { (*self.vma).__bindgen_anon_1.__bindgen_anon_1.vm_start }) as u64
+    }
+
+    /// The name of the process that owns the memory, if it still has one.
+    pub fn owner(&self) -> Option<Comm> {
+        // SAFETY: By the invariant the VMA is valid, and it keeps its address space.
+        unsafe { Comm::of_owner((*self.vma).vm_mm) }
+    }
+
+    /// What it means for the counts.
+    pub fn outcome(&self) -> Outcome {
+        match self.at {
+            // SAFETY: By the invariant; likewise for the others.
+            At::SmallPage(vmf) => Facts(unsafe { sys::kx_write_fault(vmf) }).outcome(),
+            // SAFETY: As above.
+            At::HugePage(vmf) => Facts(unsafe { sys::kx_huge_write_fault(vmf) }).huge_outcome(),
+            At::Takeover(folio) => {
+                // SAFETY: As above.
+                Facts(unsafe { sys::kx_takeover(folio, self.vma) }).takeover()
+            }
+            At::Missing(vmf) => self.first_write(vmf),
+        }
+    }
+
+    fn first_write(&self, vmf: *const bindings::vm_fault) -> Outcome {
+        // SAFETY: By the invariant.
+        if unsafe { sys::kx_is_first_private_write(vmf) } == 0 {
+            return Outcome::Nothing;
+        }
+        // SAFETY: By the invariant.
+        let is_remote = Facts(unsafe { sys::kx_remote(self.vma) }).has(Facts::REMOTE);
+        Outcome::Count(if is_remote {
+            Kind::Remote
+        } else {
+            Kind::FirstWrite
+        })
+    }
+}
+
+/// Hands the fault of a function whose first argument is a `struct vm_fault` to the watcher.
+///
+/// # Safety
+///
+/// `entry` must be of such a function, and `at` must fit it.
+unsafe fn show_fault<W: Watcher>(
+    watcher: &W,
+    entry: &Entry<'_>,
+    at: fn(*const bindings::vm_fault) -> At,
+) {
+    let vmf: *const bindings::vm_fault = entry.pointer(0);
+    // INVARIANT: The function's caller holds the VMA and, where there is one, the page.
+    // SAFETY: By this function's requirements the pointer is valid.
+    let vma = unsafe { (*vmf).__bindgen_anon_1.vma };
+    watcher.fault(&Fault {
+        vma,
+        at: at(vmf),
+        _during: PhantomData,
+    });
+}
+
+/// Declares a hook on a function that handles a fault.
+macro_rules! fault_hook {
+    ($name:ident, $function:literal, $at:expr) => {
+        struct $name<W>(Arc<W>);
+
+        impl<W: Watcher> Hook for $name<W> {
+            const FUNCTION: &'static CStr = $function;
+
+            unsafe fn entered(&self, entry: &Entry<'_>) {
+                // SAFETY: The function takes a `struct vm_fault *`.
+                unsafe { show_fault(&*self.0, entry, $at) }
+            }
+        }
+    };
+}
+
+fault_hook!(SmallPage, c"do_wp_page", At::SmallPage);
+fault_hook!(HugePage, c"do_huge_pmd_wp_page", At::HugePage);
+fault_hook!(CowFault, c"do_cow_fault", At::Missing);
+fault_hook!(AnyFault, c"do_fault", At::Missing);
+
+struct Takeover<W>(Arc<W>);
+
+impl<W: Watcher> Hook for Takeover<W> {
+    const FUNCTION: &'static CStr = c"folio_move_anon_rmap";
+
+    unsafe fn entered(&self, entry: &Entry<'_>) {
+        // INVARIANT: The function's caller has locked the folio and holds the VMA.
+        self.0.fault(&Fault {
+            vma: entry.pointer(1),
+            at: At::Takeover(entry.pointer(0)),
+            _during: PhantomData,
+        });
+    }
+}
+
+struct Exec<W>(Arc<W>);
+
+impl<W: Watcher> Hook for Exec<W> {
+    const FUNCTION: &'static CStr = c"setup_new_exec";
+
+    unsafe fn entered(&self, _entry: &Entry<'_>) {
+        // SAFETY: The current task has just been given the new address space, and keeps it.
+        let mm = unsafe { sys::kx_task_mm(bindings::get_current()) };
+        if !mm.is_null() {
+            // SAFETY: As above; `Mm` is a transparent wrapper.
+            self.0.exec(unsafe { Mm::from_raw(mm) }, Comm::of_current());
+        }
+    }
+}
+
+struct Fork<W>(Arc<W>);
+
+impl<W: Watcher> Hook for Fork<W> {
+    const FUNCTION: &'static CStr = c"wake_up_new_task";
+
+    unsafe fn entered(&self, entry: &Entry<'_>) {
+        // SAFETY: The argument is the new task, which does not run yet.
+        let (parent, child) = unsafe {
+            (
+                sys::kx_task_mm(bindings::get_current()),
+                sys::kx_task_mm(entry.pointer(0)),
+            )
+        };
+        // A thread shares its parent's, a kernel thread has none.
+        if !parent.is_null() && !child.is_null() && parent != child {
+            // SAFETY: A task that does not run yet cannot give up its address space.
+            self.0
+                .fork(MmId::of_raw(parent), unsafe { Mm::from_raw(child) });
+        }
+    }
+}
+
+struct Exit<W>(Arc<W>);
+
+impl<W: Watcher> Hook for Exit<W> {
+    const FUNCTION: &'static CStr = c"exit_mmap";
+
+    unsafe fn entered(&self, entry: &Entry<'_>) {
+        // SAFETY: The argument is an address space that has lost its last user and has its areas
+        // still; the function's caller gives up the users' common reference after it.
+        let mm = unsafe { ExitingMm::new(Mm::from_raw(entry.pointer(0))) };
+        self.0.exit(&mm);
+    }
+}
+
+/// Everything is hooked as long as the value lives.
+pub struct Watch<W: Watcher> {
+    // Dropped in this order: no fault is counted for an address space whose end was not seen.
+    _small_page: FunctionProbe<SmallPage<W>>,
+    _huge_page: Option<FunctionProbe<HugePage<W>>>,
+    _takeover: FunctionProbe<Takeover<W>>,
+    _cow_fault: Option<FunctionProbe<CowFault<W>>>,
+    _any_fault: Option<FunctionProbe<AnyFault<W>>>,
+    _exec: FunctionProbe<Exec<W>>,
+    _fork: FunctionProbe<Fork<W>>,
+    _exit: FunctionProbe<Exit<W>>,
+}
+
+impl<W: Watcher> Watch<W> {
+    /// Hooks everything. Events come before this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOENT`] if the kernel lacks a function that cannot be done without; [`ENOMEM`].
+    pub fn new(watcher: &Arc<W>) -> Result<Self> {
+        let to = || watcher.clone();
+        // The reverse order, for the same reason.
+        let exit = FunctionProbe::new(Exit(to()))?;
+        let fork = FunctionProbe::new(Fork(to()))?;
+        let exec = FunctionProbe::new(Exec(to()))?;
+        let cow_fault = optional(FunctionProbe::new(CowFault(to())))?;
+        let any_fault = match cow_fault {
+            Some(_) => None,
+            None => optional(FunctionProbe::new(AnyFault(to())))?,
+        };
+        Ok(Self {
+            _takeover: FunctionProbe::new(Takeover(to()))?,
+            _huge_page: optional(FunctionProbe::new(HugePage(to())))?,
+            _small_page: FunctionProbe::new(SmallPage(to()))?,
+            _cow_fault: cow_fault,
+            _any_fault: any_fault,
+            _exec: exec,
+            _fork: fork,
+            _exit: exit,
+        })
+    }
+}
+
+/// A function that the kernel lacks is no error.
+fn optional<T>(probe: Result<T>) -> Result<Option<T>> {
+    match probe {
+        Err(error) if error == ENOENT => Ok(None),
+        other => other.map(Some),
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The three system calls: arguments in, structure out, one line in the log for each error.
+//!
+//! Lock order: `tracking`, then what `kx::cow` takes. `tracking` is held while the kernel is hooked
+//! or unhooked, and for looking a program up; never while a report is made.
+
+use abi::pf_stat::{Encoder, MAX_AREAS, MAX_NAME, NR_GET_INFO, NR_SET_PARAM, SIZE};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex,
+    uaccess::{UserPtr, UserSlice},
+};
+use kx::{
+    cow::{Report, Tracked, Tracking},
+    log,
+    syscall::Handler,
+    task::{self, Comm},
+};
+
+const _: () = assert!(MAX_AREAS == kx::cow::MAX_AREAS);
+const _: () = assert!(MAX_NAME + 1 == task::COMM_LEN);
+
+/// What the calls share: `Some` while something is tracked.
+pub(crate) struct Calls {
+    tracking: Pin<KBox<Mutex<Option<Tracking>>>>,
+}
+
+/// Why a call fails: what the caller gets, and what the log says.
+struct Failure(Error, &'static str);
+
+const NOT_ALLOWED: Failure = Failure(EPERM, "CAP_PERFMON is needed");
+const NO_NAME: Failure = Failure(EINVAL, "no process name was given");
+const LONG_NAME: Failure = Failure(EINVAL, "a process name has at most 15 characters");
+const UNREADABLE: Failure = Failure(EFAULT, "the process name cannot be read");
+const NO_STRUCTURE: Failure = Failure(EINVAL, "no structure was given");
+const UNWRITABLE: Failure = Failure(EFAULT, "the structure cannot be written");
+const NOT_TRACKED: Failure = Failure(ESRCH, "this process name is not tracked");
+const NEVER_RUN: Failure = Failure(
+    ESRCH,
+    "no process was executed under this name since it is tracked",
+);
+const NO_MEMORY: Failure = Failure(ENOMEM, "not enough memory");
+const KILLED: Failure = Failure(EINTR, "the calling process was killed");
+const NO_HOOK: Failure = Failure(ENOENT, "this kernel lacks a function that must be hooked");
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            ENOMEM => NO_MEMORY,
+            ESRCH => NEVER_RUN,
+            EINTR => KILLED,
+            ENOENT => NO_HOOK,
+            other => Failure(other, "unexpected"),
+        }
+    }
+}
+
+impl Calls {
+    pub(crate) fn new() -> Result<Self> {
+        let tracking = KBox::pin_init(new_mutex!(None, "pf_stat.tracking"), GFP_KERNEL)?;
+        Ok(Self { tracking })
+    }
+
+    fn set_param(&self, name: usize, len: usize) -> Result<(), Failure> {
+        let comm = read_name(name, len)?;
+        let mut tracking = self.tracking.lock();
+        if let Some(tracking) = &mut *tracking {
+            return Ok(tracking.track(comm)?);
+        }
+        let mut new = Tracking::new()?;
+        new.track(comm)?;
+        *tracking = Some(new);
+        Ok(())
+    }
+
+    fn get_info(&self, name: usize, len: usize, to: usize) -> Result<(), Failure> {
+        if to == 0 {
+            return Err(NO_STRUCTURE);
+        }
+        let comm = read_name(name, len)?;
+        let report = self.tracked(&comm).ok_or(NOT_TRACKED)?.report()?;
+        let bytes = encode(&report)?;
+        UserSlice::new(UserPtr::from_addr(to), SIZE)
+            .writer()
+            .write_slice(&bytes[..])
+            .map_err(|_| UNWRITABLE)
+    }
+
+    fn cleanup(&self) {
+        *self.tracking.lock() = None;
+    }
+
+    fn tracked(&self, comm: &Comm) -> Option<Tracked> {
+        self.tracking.lock().as_ref()?.program(comm)
+    }
+}
+
+impl Handler for Calls {
+    fn call(&self, number: u32, arguments: [usize; 6]) -> Result<isize> {
+        let [name, len, to, ..] = arguments;
+        let call = match number {
+            NR_SET_PARAM => "pf_set_param",
+            NR_GET_INFO => "pf_get_info",
+            _ => "pf_cleanup",
+        };
+        let result = match number {
+            _ if !task::may_monitor() => Err(NOT_ALLOWED),
+            NR_SET_PARAM => self.set_param(name, len),
+            NR_GET_INFO => self.get_info(name, len, to),
+            _ => {
+                self.cleanup();
+                Ok(())
+            }
+        };
+        result.map(|()| 0).map_err(|Failure(error, reason)| {
+            let number = error.to_errno();
+            log::error_line(format_args!("[INFO940][ERROR] {call}: {reason} ({number})"));
+            error
+        })
+    }
+}
+
+/// Reads a name of `len` bytes; what follows a NUL does not count.
+fn read_name(address: usize, len: usize) -> Result<Comm, Failure> {
+    if address == 0 || len == 0 {
+        return Err(NO_NAME);
+    }
+    let mut name = [0; MAX_NAME];
+    let name = name.get_mut(..len).ok_or(LONG_NAME)?;
+    UserSlice::new(UserPtr::from_addr(address), len)
+        .reader()
+        .read_slice(name)
+        .map_err(|_| UNREADABLE)?;
+    let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+    Comm::new(name).ok_or(NO_NAME)
+}
+
+/// The structure of the document.
+fn encode(report: &Report) -> Result<KBox<[u8; SIZE]>, Failure> {
+    let mut bytes = KBox::<[u8; SIZE]>::zeroed(GFP_KERNEL).map_err(|_| NO_MEMORY)?;
+    let mut encoder = Encoder(&mut bytes);
+    let areas = report.areas.as_slice();
+    // There are at most 128 areas, and no count reaches 2⁶³ by counting.
+    encoder.set_totals(areas.len() as i32, report.folded.total.faults() as i64);
+    for (number, (area, counts)) in areas.iter().zip(&report.counts).enumerate() {
+        encoder.set_area(number, counts.faults() as i64, area.start, area.end);
+    }
+    Ok(bytes)
+}

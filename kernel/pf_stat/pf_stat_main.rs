@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `pf_stat`: copy-on-write faults per memory area, for the programs that are named.
+//!
+//! Three system calls serve it: 385 `pf_set_param` tracks a name, 386 `pf_get_info` reports, 387
+//! `pf_cleanup` forgets everything. Nothing in the kernel is hooked but the unassigned system calls
+//! until the first name is tracked, nor after the cleanup. The counting is [`kx::cow`]'s;
+//! `docs/pf_stat-internals.md` explains it.
+#![deny(unsafe_code)]
+
+mod calls;
+
+use abi::pf_stat::{NR_CLEANUP, NR_GET_INFO, NR_SET_PARAM};
+use calls::Calls;
+use kernel::prelude::*;
+use kx::syscall::Syscalls;
+
+module! {
+    type: PfStat,
+    name: "pf_stat",
+    authors: ["Pagelens developers"],
+    description: "Copy-on-write faults per memory area of named programs, by system calls 385 to 387",
+    license: "GPL",
+}
+
+struct PfStat {
+    _calls: Syscalls<Calls>,
+}
+
+impl kernel::Module for PfStat {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let numbers = [NR_SET_PARAM, NR_GET_INFO, NR_CLEANUP];
+        Ok(Self {
+            _calls: Syscalls::new(&numbers, Calls::new()?)?,
+        })
+    }
+}

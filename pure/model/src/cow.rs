@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! What a copy-on-write fault is.
+//!
+//! A CoW fault is a write fault that the kernel answers on a page of a private mapping that was
+//! present and write-protected because others may see it: the page is copied, taken over because
+//! the others are gone, or, if it was the zero page, filled anew. A page that is protected for
+//! another reason and already belongs to the writer alone (soft-dirty tracking, userfaultfd) makes
+//! no CoW fault, nor does a shared mapping, nor KSM when it gives pages back.
+//!
+//! Faults are counted, not pages, and where they begin: two threads that write to the same page at
+//! the same time may both copy it, and one copy is thrown away. The kernel's own taskstats
+//! (`WPCOPY`) counts so, too.
+//!
+//! [`Facts`] is what is known at the entry of the kernel's functions; [`Facts::outcome`] says what
+//! it means.
+
+/// Kinds of what a [`Counts`] keeps apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The page was copied.
+    Copied,
+    /// The page was taken over: nobody else had it any more.
+    Reused,
+    /// The zero page, small or huge, was replaced by a page of its own.
+    ZeroFilled,
+    /// A huge page was split so that one of its small pages could be copied. The fault is counted
+    /// as [`Kind::Copied`] or [`Kind::ZeroFilled`] as well.
+    Split,
+    /// A private page of a file that was not present was written to and copied at once. Not a CoW
+    /// fault in the sense above: the page was not present.
+    FirstWrite,
+    /// Another task wrote, through ptrace or `/proc/PID/mem`. Not counted as any other kind.
+    Remote,
+}
+
+/// How many faults there were of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// See [`Kind::Copied`].
+    pub copied: u64,
+    /// See [`Kind::Reused`].
+    pub reused: u64,
+    /// See [`Kind::ZeroFilled`].
+    pub zero_filled: u64,
+    /// See [`Kind::Split`].
+    pub split: u64,
+    /// See [`Kind::FirstWrite`].
+    pub first_write: u64,
+    /// See [`Kind::Remote`].
+    pub remote: u64,
+}
+
+impl Counts {
+    /// Nothing counted.
+    pub const ZERO: Self = Self {
+        copied: 0,
+        reused: 0,
+        zero_filled: 0,
+        split: 0,
+        first_write: 0,
+        remote: 0,
+    };
+
+    /// CoW faults: copies, take-overs and fillings.
+    pub const fn faults(&self) -> u64 {
+        self.copied
+            .saturating_add(self.reused)
+            .saturating_add(self.zero_filled)
+    }
+
+    /// Counts one more.
+    pub fn add(&mut self, kind: Kind) {
+        let count = self.of(kind);
+        *count = count.saturating_add(1);
+    }
+
+    /// A page that was counted as copied turned out to be taken over.
+    pub fn turn_into_reuse(&mut self) {
+        self.copied = self.copied.saturating_sub(1);
+        self.add(Kind::Reused);
+    }
+
+    /// Adds each count of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.copied = self.copied.saturating_add(other.copied);
+        self.reused = self.reused.saturating_add(other.reused);
+        self.zero_filled = self.zero_filled.saturating_add(other.zero_filled);
+        self.split = self.split.saturating_add(other.split);
+        self.first_write = self.first_write.saturating_add(other.first_write);
+        self.remote = self.remote.saturating_add(other.remote);
+    }
+
+    fn of(&mut self, kind: Kind) -> &mut u64 {
+        match kind {
+            Kind::Copied => &mut self.copied,
+            Kind::Reused => &mut self.reused,
+            Kind::ZeroFilled => &mut self.zero_filled,
+            Kind::Split => &mut self.split,
+            Kind::FirstWrite => &mut self.first_write,
+            Kind::Remote => &mut self.remote,
+        }
+    }
+}
+
+/// What is known of a write-protection fault before the kernel answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts(pub u32);
+
+impl Facts {
+    /// A shared mapping.
+    pub const SHARED: u32 = 1 << 0;
+    /// Not a write: the kernel wants the page unshared (long-term pins, KSM).
+    pub const UNSHARE: u32 = 1 << 1;
+    /// A userfaultfd has to give its leave first; the fault comes again.
+    pub const USERFAULTFD: u32 = 1 << 2;
+    /// Another task than the owner of the memory.
+    pub const REMOTE: u32 = 1 << 3;
+    /// A huge page was split on behalf of this fault.
+    pub const SPLIT: u32 = 1 << 4;
+    /// And it was the huge zero page.
+    pub const SPLIT_ZERO: u32 = 1 << 5;
+    /// The zero page.
+    pub const ZERO: u32 = 1 << 6;
+    /// An anonymous page.
+    pub const ANONYMOUS: u32 = 1 << 7;
+    /// It belongs to this address space alone, and the kernel knows it.
+    pub const EXCLUSIVE: u32 = 1 << 8;
+    /// Part of a large folio that is mapped and held by this address space alone: the kernel finds
+    /// that out now and takes it over.
+    pub const SOLE: u32 = 1 << 9;
+    /// Not part of a large folio.
+    pub const SMALL: u32 = 1 << 10;
+
+    /// Whether all of `facts` hold.
+    pub const fn has(self, facts: u32) -> bool {
+        self.0 & facts == facts
+    }
+
+    /// What is to be counted at the entry of the kernel's handler of write-protected small pages.
+    ///
+    /// An anonymous page that is not exclusive counts as copied; if the kernel takes it over
+    /// instead, it says so a moment later (see [`Self::takeover`]).
+    pub const fn outcome(self) -> Outcome {
+        if self.has(Self::UNSHARE) {
+            return Outcome::Unshare;
+        }
+        if self.0 & (Self::SHARED | Self::USERFAULTFD | Self::EXCLUSIVE) != 0 {
+            return Outcome::Nothing;
+        }
+        if self.has(Self::REMOTE) {
+            return Outcome::Count(Kind::Remote);
+        }
+        if self.has(Self::SPLIT_ZERO) {
+            // Counted when the huge zero page was written to.
+            return Outcome::Count(Kind::Split);
+        }
+        let kind = if self.has(Self::ZERO) {
+            Kind::ZeroFilled
+        } else if self.has(Self::SOLE) {
+            Kind::Reused
+        } else {
+            Kind::Copied
+        };
+        if self.has(Self::SPLIT) {
+            return Outcome::CountTwo(Kind::Split, kind);
+        }
+        Outcome::Count(kind)
+    }
+
+    /// The same at the entry of the handler of write-protected huge pages. It splits all but the
+    /// huge zero page, which it replaces, and those that it takes over.
+    pub const fn huge_outcome(self) -> Outcome {
+        if self.has(Self::UNSHARE) {
+            return Outcome::Unshare;
+        }
+        match (self.has(Self::SHARED), self.has(Self::ZERO)) {
+            (false, true) if self.has(Self::REMOTE) => Outcome::Count(Kind::Remote),
+            (false, true) => Outcome::Count(Kind::ZeroFilled),
+            _ => Outcome::Nothing,
+        }
+    }
+
+    /// What is to be counted when the kernel makes an anonymous page exclusive. A small page was
+    /// counted as copied before; a huge one was not.
+    pub const fn takeover(self) -> Outcome {
+        if self.has(Self::EXCLUSIVE) || (self.has(Self::SMALL) && self.has(Self::REMOTE)) {
+            Outcome::Nothing
+        } else if self.has(Self::SMALL) {
+            Outcome::Takeover(Takeover::NotCopied)
+        } else if self.has(Self::REMOTE) {
+            Outcome::Takeover(Takeover::Count(Kind::Remote))
+        } else {
+            Outcome::Takeover(Takeover::Count(Kind::Reused))
+        }
+    }
+}
+
+/// What a fault means for the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is not a CoW fault.
+    Nothing,
+    /// It is not a write, and the take-over that may follow is not one either.
+    Unshare,
+    /// One more of this kind.
+    Count(Kind),
+    /// One more of each.
+    CountTwo(Kind, Kind),
+    /// The kernel takes a page over.
+    Takeover(Takeover),
+}
+
+/// What a take-over means for the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// A page that was counted as copied is not.
+    NotCopied,
+    /// One more of this kind.
+    Count(Kind),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn outcome(facts: u32) -> Outcome {
+        Facts(facts).outcome()
+    }
+
+    #[test]
+    fn each_row_of_the_table_of_faults_has_its_outcome() {
+        let anonymous = Facts::ANONYMOUS;
+        assert_eq!(outcome(anonymous), Outcome::Count(Kind::Copied));
+        assert_eq!(outcome(Facts::ZERO), Outcome::Count(Kind::ZeroFilled));
+        assert_eq!(outcome(0), Outcome::Count(Kind::Copied), "a file's page");
+        assert_eq!(outcome(Facts::SHARED), Outcome::Nothing);
+        assert_eq!(outcome(anonymous | Facts::EXCLUSIVE), Outcome::Nothing);
+        assert_eq!(outcome(Facts::USERFAULTFD), Outcome::Nothing);
+        assert_eq!(outcome(Facts::UNSHARE), Outcome::Unshare);
+        assert_eq!(
+            outcome(anonymous | Facts::REMOTE),
+            Outcome::Count(Kind::Remote)
+        );
+        assert_eq!(
+            outcome(anonymous | Facts::SOLE),
+            Outcome::Count(Kind::Reused)
+        );
+        assert_eq!(
+            outcome(anonymous | Facts::SPLIT),
+            Outcome::CountTwo(Kind::Split, Kind::Copied)
+        );
+    }
+
+    #[test]
+    fn the_huge_zero_page_is_one_fault_whether_it_is_split_or_not() {
+        let whole = Facts(Facts::ZERO).huge_outcome();
+        assert_eq!(whole, Outcome::Count(Kind::ZeroFilled));
+        let split = outcome(Facts::SPLIT | Facts::SPLIT_ZERO | Facts::ZERO);
+        assert_eq!(split, Outcome::Count(Kind::Split));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_counted_for_a_page_that_is_not_shared_by_copying(facts in 0_u32..2048) {
+            let skip = Facts::SHARED | Facts::USERFAULTFD | Facts::EXCLUSIVE;
+            if facts & skip != 0 && facts & Facts::UNSHARE == 0 {
+                prop_assert_eq!(outcome(facts), Outcome::Nothing);
+            }
+        }
+
+        #[test]
+        fn what_another_task_does_is_never_a_fault_of_the_owner(facts in 0_u32..2048) {
+            let facts = Facts(facts | Facts::REMOTE);
+            for outcome in [facts.outcome(), facts.huge_outcome(), facts.takeover()] {
+                let allowed = [
+                    Outcome::Nothing,
+                    Outcome::Unshare,
+                    Outcome::Count(Kind::Remote),
+                    Outcome::Takeover(Takeover::Count(Kind::Remote)),
+                ];
+                prop_assert!(allowed.contains(&outcome), "{:?}", outcome);
+            }
+        }
+
+        #[test]
+        fn a_take_over_never_changes_the_number_of_faults(copied in 1_u64.., reused: u32) {
+            let mut counts = Counts { copied, reused: reused.into(), ..Counts::ZERO };
+            let before = counts.faults();
+            counts.turn_into_reuse();
+            prop_assert_eq!(counts.faults(), before);
+        }
+    }
+}
