@@ -478,10 +478,11 @@ int kx_in_32bit_syscall(void)
 	return in_32bit_syscall();
 }
 
-/* The table that this kernel's own dispatcher is made of. */
+/* The table that this kernel's own dispatcher is made of; it names the gaps too. */
 
-#define __SYSCALL(number, function) [number] = true,
-#define __SYSCALL_NORETURN(number, function) [number] = true,
+#define __SYSCALL(number, function) \
+	[number] = __builtin_strcmp(#function, "sys_ni_syscall") != 0,
+#define __SYSCALL_NORETURN __SYSCALL
 static const bool assigned[] = {
 #include <asm/syscalls_64.h>
 };
