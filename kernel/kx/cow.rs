@@ -313,6 +313,12 @@ impl Tracking {
         let (_, program) = self.programs.find(comm)?;
         Some(Tracked(program.clone()))
     }
+
+    /// All programs, in no particular order.
+    pub fn programs(&self) -> impl Iterator<Item = Tracked> + '_ {
+        let programs = self.programs.table.iter().filter_map(SetOnce::as_ref);
+        programs.map(|program| Tracked(program.clone()))
+    }
 }
 
 /// A program that is or was tracked.
@@ -337,6 +343,16 @@ enum Look {
 }
 
 impl Tracked {
+    /// Its name.
+    pub fn name(&self) -> &[u8] {
+        self.0.comm.as_bytes()
+    }
+
+    /// The number of its generation: 0 if it was not executed since it is tracked.
+    pub fn generation(&self) -> u32 {
+        self.0.generation.lock().number
+    }
+
     /// The counts of the last generation, by the areas that its root has now or had when it ended.
     /// May sleep.
     ///

@@ -8,7 +8,7 @@ use abi::pf_stat::{Encoder, MAX_AREAS, MAX_NAME, NR_GET_INFO, NR_SET_PARAM, SIZE
 use kernel::{
     new_mutex,
     prelude::*,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     uaccess::{UserPtr, UserSlice},
 };
 use kx::{
@@ -21,9 +21,17 @@ use kx::{
 const _: () = assert!(MAX_AREAS == kx::cow::MAX_AREAS);
 const _: () = assert!(MAX_NAME + 1 == task::COMM_LEN);
 
-/// What the calls share: `Some` while something is tracked.
+/// What the calls and the file share.
+#[pin_data]
+pub(crate) struct Shared {
+    /// `Some` while something is tracked.
+    #[pin]
+    tracking: Mutex<Option<Tracking>>,
+}
+
+/// Serves the calls.
 pub(crate) struct Calls {
-    tracking: Pin<KBox<Mutex<Option<Tracking>>>>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// Why a call fails: what the caller gets, and what the log says.
@@ -56,10 +64,21 @@ impl From<Error> for Failure {
     }
 }
 
-impl Calls {
-    pub(crate) fn new() -> Result<Self> {
-        let tracking = KBox::pin_init(new_mutex!(None, "pf_stat.tracking"), GFP_KERNEL)?;
-        Ok(Self { tracking })
+impl Shared {
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        let shared = pin_init!(Self { tracking <- new_mutex!(None, "pf_stat.tracking") });
+        Arc::pin_init(shared, GFP_KERNEL)
+    }
+
+    /// Shows all programs that are tracked.
+    pub(crate) fn each(&self, mut show: impl FnMut(Tracked) -> Result) -> Result {
+        let mut programs = KVec::new();
+        if let Some(tracking) = &*self.tracking.lock() {
+            for program in tracking.programs() {
+                programs.push(program, GFP_KERNEL)?;
+            }
+        }
+        programs.into_iter().try_for_each(&mut show)
     }
 
     fn set_param(&self, name: usize, len: usize) -> Result<(), Failure> {
@@ -106,10 +125,10 @@ impl Handler for Calls {
         };
         let result = match number {
             _ if !task::may_monitor() => Err(NOT_ALLOWED),
-            NR_SET_PARAM => self.set_param(name, len),
-            NR_GET_INFO => self.get_info(name, len, to),
+            NR_SET_PARAM => self.shared.set_param(name, len),
+            NR_GET_INFO => self.shared.get_info(name, len, to),
             _ => {
-                self.cleanup();
+                self.shared.cleanup();
                 Ok(())
             }
         };

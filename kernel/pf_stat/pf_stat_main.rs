@@ -2,17 +2,19 @@
 //! `pf_stat`: copy-on-write faults per memory area, for the programs that are named.
 //!
 //! Three system calls serve it: 385 `pf_set_param` tracks a name, 386 `pf_get_info` reports, 387
-//! `pf_cleanup` forgets everything. Nothing in the kernel is hooked but the unassigned system calls
+//! `pf_cleanup` forgets everything. `/proc/pf_stat` shows the ledger behind the figures. Nothing in the kernel is hooked but the unassigned system calls
 //! until the first name is tracked, nor after the cleanup. The counting is [`kx::cow`]'s;
 //! `docs/pf_stat-internals.md` explains it.
 #![deny(unsafe_code)]
 
 mod calls;
+mod ledger_file;
 
 use abi::pf_stat::{NR_CLEANUP, NR_GET_INFO, NR_SET_PARAM};
-use calls::Calls;
+use calls::{Calls, Shared};
 use kernel::prelude::*;
-use kx::syscall::Syscalls;
+use kx::{procfile::ProcFile, syscall::Syscalls};
+use ledger_file::LedgerFile;
 
 module! {
     type: PfStat,
@@ -24,13 +26,19 @@ module! {
 
 struct PfStat {
     _calls: Syscalls<Calls>,
+    _file: ProcFile<LedgerFile>,
 }
 
 impl kernel::Module for PfStat {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let numbers = [NR_SET_PARAM, NR_GET_INFO, NR_CLEANUP];
+        let shared = Shared::new()?;
+        let file = LedgerFile {
+            shared: shared.clone(),
+        };
         Ok(Self {
-            _calls: Syscalls::new(&numbers, Calls::new()?)?,
+            _file: ProcFile::new(c"pf_stat", 0o400, file)?,
+            _calls: Syscalls::new(&numbers, Calls { shared })?,
         })
     }
 }

@@ -16,5 +16,6 @@ pub mod group;
 pub mod ledger;
 pub mod memory_info;
 pub mod memuse;
+pub mod pf_stat;
 pub mod pte;
 pub mod sort;

@@ -147,7 +147,11 @@ pub fn write_line(
 
 /// Writes a name so that it cannot end the line: newline and backslash escaped as in
 /// `/proc/PID/status`, all else as it is.
-fn write_name(out: &mut impl Output, name: &[u8]) -> fmt::Result {
+///
+/// # Errors
+///
+/// What `out` returned.
+pub fn write_name(out: &mut impl Output, name: &[u8]) -> fmt::Result {
     let mut rest = name;
     while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\\')) {
         let (plain, special) = rest.split_at(at);

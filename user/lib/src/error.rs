@@ -44,6 +44,14 @@ pub enum Error {
         /// What was expected.
         why: &'static str,
     },
+    /// A system call of a module failed.
+    #[error("{call} failed: {source}{}", hint(.source))]
+    Call {
+        /// The call's name in its document.
+        call: &'static str,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// A file under /proc could not be read or understood.
     #[error("cannot read /proc: {0}")]
     Proc(#[from] procfs::ProcError),
@@ -57,6 +65,16 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
+}
+
+/// What to do about a failed system call.
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => " (is the module loaded?)",
+        Some(libc::EPERM) => " (are you root?)",
+        Some(libc::ESRCH) => " (was it tracked, and executed after that?)",
+        _ => "",
+    }
 }
 
 /// Why `memory_info` refused a command: the rows of its document's table of errors.

@@ -5,16 +5,20 @@
 //! `memory_info`; [`proc`] computes the figures from `/proc` alone, slowly, and says
 //! where `/proc` cannot know (see [`proc::Survey`]). [`Source`] picks one of them.
 //!
+//! [`pf_stat`] speaks the system calls of the module of that name: copy-on-write faults.
+//!
 //! Figures are in the units of the interface they come from; for `memory_info` that is
 //! pages of 4 KiB. This crate never changes the processes it looks at.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod error;
 mod memory_info;
+pub mod pf_stat;
 pub mod proc;
 mod program;
 mod source;
+mod syscall;
 
 pub use error::{Error, Reason, Result};
 pub use memory_info::MemoryInfo;

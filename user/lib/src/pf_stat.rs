@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The client of `pf_stat`: copy-on-write faults of named programs, by memory area.
+//!
+//! A CoW fault is a write fault on a private page that was present and write-protected because
+//! others may see it: it was copied, taken over, or filled anew in place of the zero page. Faults
+//! are counted, not pages.
+
+#![allow(unsafe_code)]
+
+use std::fs;
+use std::ops::Range;
+
+use abi::pf_stat::{PfStat, NR_CLEANUP, NR_GET_INFO, NR_SET_PARAM, SIZE};
+
+use crate::error::{Error, Result};
+use crate::syscall::call;
+
+/// A memory area and the faults in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Area {
+    /// Its addresses.
+    pub addresses: Range<u64>,
+    /// CoW faults in it.
+    pub faults: u64,
+}
+
+/// CoW faults of the last execution of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults {
+    /// In all areas, also those that are not listed or gone.
+    pub total: u64,
+    /// The first 128 areas by address: as they are, or as they were when the program ended.
+    pub areas: Vec<Area>,
+}
+
+impl Faults {
+    /// Faults in the area that holds `address`, if it is listed.
+    #[must_use]
+    pub fn at(&self, address: u64) -> Option<u64> {
+        let mut areas = self.areas.iter();
+        let area = areas.find(|area| area.addresses.contains(&address))?;
+        Some(area.faults)
+    }
+}
+
+/// Tracks the programs of a name of at most 15 bytes, from their next execution on.
+///
+/// # Errors
+/// [`Error::Call`].
+pub fn set_param(name: &[u8]) -> Result<()> {
+    let arguments = [name.as_ptr() as usize, name.len(), 0];
+    // SAFETY: The call reads the name, which is as long as it says.
+    done("pf_set_param", unsafe { call(NR_SET_PARAM, arguments) })
+}
+
+/// What happened in the last execution of a program.
+///
+/// # Errors
+/// [`Error::Call`].
+pub fn get_info(name: &[u8]) -> Result<Faults> {
+    let mut bytes = [0; SIZE];
+    let arguments = [
+        name.as_ptr() as usize,
+        name.len(),
+        bytes.as_mut_ptr() as usize,
+    ];
+    // SAFETY: The call reads the name and writes a `struct pf_stat`, for which there is room.
+    done("pf_get_info", unsafe { call(NR_GET_INFO, arguments) })?;
+    Ok(faults(&PfStat::decode(&bytes)))
+}
+
+/// Tracks nothing any more.
+///
+/// # Errors
+/// [`Error::Call`].
+pub fn cleanup() -> Result<()> {
+    // SAFETY: The call takes no argument.
+    done("pf_cleanup", unsafe { call(NR_CLEANUP, [0; 3]) })
+}
+
+fn done(name: &'static str, result: std::io::Result<usize>) -> Result<()> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(source) => Err(Error::Call { call: name, source }),
+    }
+}
+
+fn faults(raw: &PfStat) -> Faults {
+    let count = usize::try_from(raw.nb_vma).unwrap_or(0);
+    let ranges = raw.vma_list_start.iter().zip(&raw.vma_list_end);
+    let areas = ranges.zip(&raw.vma_fault).take(count);
+    Faults {
+        total: raw.cow_page_faults.try_into().unwrap_or(0),
+        areas: areas
+            .map(|((start, end), faults)| Area {
+                addresses: *start..*end,
+                faults: (*faults).try_into().unwrap_or(0),
+            })
+            .collect(),
+    }
+}
+
+/// One line of `/proc/pf_stat`: all faults of the last execution of a program, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// The execution's number since the name is tracked; 0: none yet.
+    pub generation: u64,
+    /// CoW faults: the sum of the next three.
+    pub faults: u64,
+    /// Pages that were copied.
+    pub copied: u64,
+    /// Pages that were taken over.
+    pub reused: u64,
+    /// Zero pages that were replaced.
+    pub zero_filled: u64,
+    /// Huge pages that were split for one of these faults.
+    pub split: u64,
+    /// Private pages of files that were written to before they were present.
+    pub first_write: u64,
+    /// Writes by other tasks, through ptrace or `/proc/PID/mem`.
+    pub remote: u64,
+    /// CoW faults in ranges that no area holds any more.
+    pub gone: u64,
+}
+
+impl Ledger {
+    /// Where the ledger is.
+    pub const PATH: &'static str = "/proc/pf_stat";
+
+    /// The ledger of a name; `None` if it is not tracked.
+    ///
+    /// # Errors
+    /// [`Error::Open`] without the module or without the right, [`Error::Answer`].
+    pub fn of(name: &str) -> Result<Option<Self>> {
+        let text = fs::read(Self::PATH).map_err(|source| Error::Open {
+            path: Self::PATH.into(),
+            source,
+        })?;
+        let text = String::from_utf8_lossy(&text);
+        for line in text.lines().skip(1) {
+            let (ledger, found) = Self::parse(line).ok_or_else(|| Error::Answer {
+                line: line.to_owned(),
+                why: "nine numbers and a name were expected",
+            })?;
+            if found == name {
+                return Ok(Some(ledger));
+            }
+        }
+        Ok(None)
+    }
+
+    fn parse(line: &str) -> Option<(Self, &str)> {
+        let mut words = line.splitn(10, ' ');
+        let mut next = || words.next()?.parse().ok();
+        let ledger = Self {
+            generation: next()?,
+            faults: next()?,
+            copied: next()?,
+            reused: next()?,
+            zero_filled: next()?,
+            split: next()?,
+            first_write: next()?,
+            remote: next()?,
+            gone: next()?,
+        };
+        Some((ledger, words.next()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_ledger_is_taken_apart() {
+        let (ledger, name) = Ledger::parse("2 6 1 2 3 4 5 7 8 a name").unwrap();
+        assert_eq!(name, "a name");
+        assert_eq!((ledger.generation, ledger.faults, ledger.copied), (2, 6, 1));
+        assert_eq!((ledger.remote, ledger.gone), (7, 8));
+        assert_eq!(Ledger::parse("2 6 1"), None);
+    }
+}
