@@ -65,16 +65,29 @@ impl Cache {
         if done.exists() {
             return Ok(done);
         }
-        let partial = self.dir.join("partial");
-        let aside = partial.join(name);
-        if aside.exists() {
-            host.remove_tree(&aside)?;
-        }
+        self.sweep(host)?;
+        let aside = self.dir.join("partial").join(name);
+        host.remove_tree(&aside)?;
         fs::create_dir_all(&aside)?;
         build(&aside)?;
         fs::rename(&aside, &done)
             .with_context(|| format!("cannot move {} into place", aside.display()))?;
         Ok(done)
+    }
+
+    /// Removes what killed runs were building, unless somebody builds it again by now.
+    fn sweep(&self, host: &Host) -> Result<()> {
+        let Ok(entries) = fs::read_dir(self.dir.join("partial")) else {
+            return Ok(());
+        };
+        for entry in entries {
+            let entry = entry?;
+            let lock = File::create(self.dir.join("locks").join(entry.file_name()))?;
+            if entry.file_type()?.is_dir() && lock.try_lock().is_ok() {
+                host.remove_tree(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Replaces a small file as a whole.
@@ -169,6 +182,19 @@ mod tests {
             !path.join("half").exists(),
             "the new build started from the old one's leftovers"
         );
+        cache.remove(&host).unwrap();
+    }
+
+    #[test]
+    fn leftovers_of_other_entries_go_unless_they_are_being_built() {
+        let (cache, ui, host) = scratch("sweep");
+        for name in ["dead", "alive"] {
+            fs::create_dir_all(cache.path("partial").join(name)).unwrap();
+        }
+        let _building = cache.lock(&ui, "alive").unwrap();
+        cache.get_or_build(&ui, &host, "thing", |_| Ok(())).unwrap();
+        assert!(!cache.path("partial/dead").exists());
+        assert!(cache.path("partial/alive").exists());
         cache.remove(&host).unwrap();
     }
 

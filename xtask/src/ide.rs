@@ -34,14 +34,14 @@ pub fn run(lab: &Lab) -> Result<()> {
     let text = fs::read_to_string(kernel.source().join("rust-project.json"))?;
     let text = text
         .replace("\"/source", &format!("\"{}", kernel.source().display()))
-        .replace("\"/usr/", &format!("\"{}/usr/", kernel.root.dir.display()));
+        .replace("\"/usr", &format!("\"{}/usr", kernel.root.dir.display()));
     let mut project: Value = serde_json::from_str(&text)?;
     let crates = project["crates"]
         .as_array_mut()
         .context("the kernel's project file has no crates")?;
     add_ours(lab, crates)?;
     let file = lab.repo.join("kernel/rust-project.json");
-    fs::write(&file, serde_json::to_string_pretty(&project)?)?;
+    fs::write(&file, serde_json::to_string(&project)?)?;
     lab.ui.note(&format!(
         "wrote {}: open the folder kernel/ in your editor",
         shown(&file)

@@ -18,8 +18,6 @@ const PSE: u64 = 1 << 7;
 /// Means "global" in a present entry.
 const PROTNONE: u64 = 1 << 8;
 const SPECIAL: u64 = 1 << 9;
-const FLAGS_LOW: u64 = 0xfff;
-const HUGE_PAT: u64 = 1 << 12;
 
 /// The level at which an entry is a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,12 +93,8 @@ impl Entry {
         } else {
             !self.value
         };
-        let address = match self.level {
-            Level::Pte => plain & pfn_mask & !FLAGS_LOW,
-            // Bit 12 belongs to the memory type here.
-            Level::Pmd | Level::Pud => plain & pfn_mask & !FLAGS_LOW & !HUGE_PAT,
-        };
-        let pfn = address >> 12;
+        let pfn = (plain & pfn_mask) >> 12;
+        // Below that, a huge entry has no address; its bit 12 belongs to the memory type.
         pfn & !(self.level.pages() - 1)
     }
 }

@@ -249,12 +249,12 @@ fn root_without_cap_sys_admin_cannot_open_the_file() -> Result<()> {
 #[test]
 fn a_fatal_signal_during_reset_keeps_the_old_snapshot() -> Result<()> {
     let mut loaded = Loaded::new()?;
-    let _load = Workload::start("tester", &["60000"])?;
+    let _load = Workload::start("tester", &["30000"])?;
     let start = std::time::Instant::now();
     loaded.info.reset()?;
     let whole = start.elapsed();
     let mut killed = 0;
-    for eighth in (0..64).map(|round| round % 8) {
+    for eighth in (0..24).map(|round| round % 8) {
         loaded.info.reset()?;
         loaded.info.delete(b"tester")?;
         let mut child = Command::new("sh")

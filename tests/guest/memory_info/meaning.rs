@@ -4,6 +4,7 @@
 use std::fs;
 
 use anyhow::{ensure, Context, Result};
+use workloads::SysSetting;
 
 use super::{holder, pages_in_groups, statm, Loaded};
 use crate::support::{state, wait_until};
@@ -157,6 +158,7 @@ fn frames_that_processes_share_already_are_no_duplicates() -> Result<()> {
 
 #[test]
 fn pages_stay_read_only_after_a_forked_child_is_gone_until_they_are_written() -> Result<()> {
+    let _small = SysSetting::huge_pages("never")?; // else one fault reuses 512 pages
     let mut loaded = Loaded::new()?;
     let mut holder = holder(NAME, &["rw:ab:1000"])?;
     assert_eq!(loaded.now(NAME)?.duplicates, pages_in_groups(0, 0));

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! What the figures mean, tried with values of all kinds. Small enough for Miri.
+
+mod group;
+mod memory_info;
+mod pte;
+mod sort;
+mod support;

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Commands and lines of `/proc/memory_info`.
+
+use crate::support::cases;
+use model::memory_info::{write_line, Command, Figures, Output, COMMAND_MAX, NAME_MAX};
+use proptest::prelude::*;
+use std::fmt;
+
+struct Bytes(Vec<u8>);
+
+impl fmt::Write for Bytes {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write_bytes(text.as_bytes())
+    }
+}
+
+impl Output for Bytes {
+    fn write_bytes(&mut self, bytes: &[u8]) -> fmt::Result {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn line(name: &[u8], figures: &Figures, pids: &[i32]) -> Vec<u8> {
+    let mut out = Bytes(Vec::new());
+    let written = write_line(&mut out, name, figures, pids.len(), pids.iter().copied());
+    assert_eq!(written, Ok(()));
+    out.0
+}
+
+/// Undoes the escaping of a name.
+fn unescaped(shown: &[u8]) -> Vec<u8> {
+    let mut name = Vec::new();
+    let mut bytes = shown.iter();
+    while let Some(&byte) = bytes.next() {
+        name.push(match byte {
+            b'\\' if bytes.next() == Some(&b'n') => b'\n',
+            other => other,
+        });
+    }
+    name
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn a_possible_name_is_taken_as_it_is(name in prop::collection::vec(1..=255u8, 1..=NAME_MAX)) {
+        for (verb, newline) in [("FILTER|", ""), ("FILTER|", "\n"), ("DEL|", ""), ("DEL|", "\n")] {
+            let text = [verb.as_bytes(), &name, newline.as_bytes()].concat();
+            // One newline is not the name's, unless another follows.
+            let wanted = match name.strip_suffix(b"\n") {
+                Some(shorter) if newline.is_empty() => shorter,
+                _ => &name,
+            };
+            prop_assert!(text.len() <= COMMAND_MAX);
+            let command = match verb {
+                "DEL|" => Command::Del(wanted),
+                _ => Command::Filter(wanted),
+            };
+            let wanted = (!wanted.is_empty()).then_some(command);
+            prop_assert_eq!(Command::parse(&text), wanted);
+        }
+    }
+
+    #[test]
+    fn whatever_is_no_command_is_refused(text in prop::collection::vec(any::<u8>(), 0..64)) {
+        let is_command = |text: &[u8]| {
+            let text = text.strip_suffix(b"\n").unwrap_or(text);
+            let name = text.strip_prefix(b"FILTER|").or_else(|| text.strip_prefix(b"DEL|"));
+            text == b"ALL" || text == b"RESET" || name.is_some_and(|name| {
+                !name.is_empty() && name.len() <= NAME_MAX && !name.contains(&0)
+            })
+        };
+        prop_assert_eq!(Command::parse(&text).is_some(), is_command(&text));
+        for verb in ["FILTER|", "DEL|", "RESET", "ALL"] {
+            let text = [verb.as_bytes(), &text].concat();
+            prop_assert_eq!(Command::parse(&text).is_some(), is_command(&text));
+        }
+    }
+
+    #[test]
+    fn a_line_holds_its_figures_and_is_one_line(
+        name in prop::collection::vec(any::<u8>(), 0..=NAME_MAX),
+        (total, valid) in (any::<u64>(), any::<u64>()),
+        (may_be_shared, nb_group) in (any::<u64>(), any::<u64>()),
+        pids in prop::collection::vec(1..i32::MAX, 1..20),
+    ) {
+        let figures = Figures { total, valid, may_be_shared, nb_group };
+        let line = line(&name, &figures, &pids);
+        let list: Vec<String> = pids.iter().map(i32::to_string).collect();
+        let rest = format!(
+            ", total: {total}, valid: {valid}, invalid: {}, may_be_shared: {may_be_shared}, \
+             nb_group: {nb_group}, pid({}): {}\n",
+            total.saturating_sub(valid),
+            pids.len(),
+            list.join("; "),
+        );
+        let shown = line.strip_suffix(rest.as_bytes());
+        prop_assert_eq!(shown.map(unescaped), Some(name));
+        prop_assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
+    }
+}
+
+#[test]
+fn the_documents_line() {
+    let figures = Figures {
+        total: 7845,
+        valid: 75,
+        may_be_shared: 4,
+        nb_group: 2,
+    };
+    let line = line(b"sshd", &figures, &[861, 867, 892]);
+    assert_eq!(
+        String::from_utf8_lossy(&line),
+        "sshd, total: 7845, valid: 75, invalid: 7770, may_be_shared: 4, nb_group: 2, \
+         pid(3): 861; 867; 892\n"
+    );
+}
+
+#[test]
+fn the_commands() {
+    assert_eq!(Command::parse(b"RESET\n"), Some(Command::Reset));
+    assert_eq!(Command::parse(b"ALL"), Some(Command::All));
+    assert_eq!(
+        Command::parse(b"FILTER|sshd\n"),
+        Some(Command::Filter(b"sshd"))
+    );
+    assert_eq!(Command::parse(b"DEL|a|b"), Some(Command::Del(b"a|b")));
+    for wrong in [
+        "", "\n", "all", "ALL\n\n", "ALL ", "FILTER", "FILTER|", "DEL|\n", "DEL\\x",
+    ] {
+        assert_eq!(Command::parse(wrong.as_bytes()), None, "{wrong:?}");
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Sorting in place against the standard library's.
+
+use crate::support::{cases, longest, Array};
+use model::sort::{dedup, end_of_run, sort, Buckets, Pacer};
+use proptest::prelude::*;
+
+fn endless() -> Pacer<impl FnMut() -> Result<(), ()>> {
+    Pacer::new(|| Ok(()))
+}
+
+/// Records of which few, many or all bits vary.
+fn records() -> impl Strategy<Value = Vec<u128>> {
+    let bits = prop_oneof![
+        Just(0),
+        Just(0b1011),
+        Just(0xff << 40),
+        Just(u128::MAX),
+        any::<u128>()
+    ];
+    (bits, any::<u128>()).prop_flat_map(|(bits, rest)| {
+        let record = any::<u128>().prop_map(move |record| record & bits | rest & !bits);
+        prop::collection::vec(record, 0..longest(3000))
+    })
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn it_orders_by_the_masked_bits_and_loses_nothing(
+        records in records(),
+        mask in prop_oneof![Just(u128::MAX), Just(0), any::<u128>()],
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let cut = cut.index(records.len() + 1);
+        let mut array = Array(records.clone());
+        let Ok(()) = sort(&mut array, cut..records.len(), mask, &mut Buckets::new(), &mut endless()) else {
+            return Err(TestCaseError::fail("nothing stopped it"));
+        };
+        prop_assert_eq!(&array.0[..cut], &records[..cut], "outside the range");
+        prop_assert!(array.0[cut..].is_sorted_by_key(|record| record & mask));
+        let (mut before, mut after) = (records, array.0);
+        before.sort_unstable();
+        after.sort_unstable();
+        prop_assert_eq!(before, after);
+    }
+
+    #[test]
+    fn dedup_keeps_the_first_of_equal_neighbours(
+        records in prop::collection::vec(0..6u128, 0..100),
+        mask in 0..8u128,
+    ) {
+        let mut array = Array(records.clone());
+        prop_assert_eq!(dedup(&mut array, mask, &mut endless()), Ok(()));
+        let mut expected = records;
+        expected.dedup_by_key(|record| *record & mask);
+        prop_assert_eq!(array.0, expected);
+    }
+
+    #[test]
+    fn a_run_ends_where_the_masked_bits_change(
+        records in prop::collection::vec(0..4u128, 1..50),
+        mask in 0..4u128,
+        start in any::<prop::sample::Index>(),
+    ) {
+        let start = start.index(records.len());
+        let first = records[start] & mask;
+        let run = records[start..].iter().take_while(|record| *record & mask == first).count();
+        let len = records.len();
+        prop_assert_eq!(end_of_run(&Array(records), start..len, mask), start + run);
+    }
+}
+
+#[test]
+fn the_pause_is_called_often_and_its_error_stops_the_work() {
+    let many = longest(200_000) as u128;
+    let shuffled = (0..many)
+        .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % many)
+        .collect();
+    let mut array = Array(shuffled);
+    let mut pauses = 0;
+    let all = 0..array.0.len();
+    let mut pacer = Pacer::new(|| {
+        pauses += 1;
+        if pauses == 3 {
+            Err("stop")
+        } else {
+            Ok(())
+        }
+    });
+    let result = sort(&mut array, all, u128::MAX, &mut Buckets::new(), &mut pacer);
+    if many > 10_000 {
+        assert_eq!(result, Err("stop"));
+        assert_eq!(pauses, 3);
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! What the tests of this crate share.
+
+use model::sort::Records;
+use proptest::prelude::ProptestConfig;
+
+/// Records in a plain vector.
+#[derive(Clone, Debug)]
+pub struct Array(pub Vec<u128>);
+
+impl Records for Array {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, index: usize) -> u128 {
+        self.0.get(index).copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, index: usize, record: u128) {
+        if let Some(slot) = self.0.get_mut(index) {
+            *slot = record;
+        }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+}
+
+/// Few and small cases under Miri, which is some thousand times slower.
+pub fn cases() -> ProptestConfig {
+    ProptestConfig {
+        cases: if cfg!(miri) { 5 } else { 256 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// A length, or less of it under Miri.
+pub fn longest(len: usize) -> usize {
+    if cfg!(miri) {
+        len.min(60)
+    } else {
+        len
+    }
+}
