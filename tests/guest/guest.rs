@@ -5,6 +5,9 @@
 //! user sees; whether the kernel complained meanwhile (KASAN, lockdep, oops) is for the
 //! lab, which watches the console. None asserts a time.
 
+mod failing;
 mod hello;
 mod memory_info;
+mod memuse;
+mod stopped;
 mod support;

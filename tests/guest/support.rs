@@ -35,3 +35,8 @@ pub fn state(pid: u32) -> Result<char> {
     let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
     fields.chars().next().context("no state in stat")
 }
+
+/// Whether storms shall last, as `cargo xtask test --long` asks.
+pub fn is_long() -> bool {
+    std::env::var("PAGELENS_LONG").as_deref() == Ok("1")
+}

@@ -1,72 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Allocations that fail. These need a kernel with fault injection (the lab's `debug`).
+//! Snapshots for which allocations fail.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use pagelens::MemoryInfo;
 use workloads::{SysSetting, Workload};
 
 use super::{pages_in_groups, Loaded};
+use crate::failing::{has_fault_injection, widen, Switch, FAILSLAB, FAIL_PAGE_ALLOC};
 
-const FAILSLAB: &str = "/sys/kernel/debug/failslab";
-const FAIL_PAGE_ALLOC: &str = "/sys/kernel/debug/fail_page_alloc";
-
-/// Whether this kernel can make allocations fail; says so if it cannot.
-fn has_fault_injection() -> bool {
-    let has = Path::new(FAILSLAB).is_dir() && Path::new(FAIL_PAGE_ALLOC).is_dir();
-    if !has {
-        println!("skipped: this kernel has no fault injection");
-    }
-    has
-}
-
-/// Lets the allocations that may sleep fail too, and the smallest.
-fn widen() -> Result<Vec<SysSetting>> {
-    [
-        (FAILSLAB, "ignore-gfp-wait", "N"),
-        (FAIL_PAGE_ALLOC, "ignore-gfp-wait", "N"),
-        (FAIL_PAGE_ALLOC, "min-order", "0"),
-        (FAILSLAB, "verbose", "0"),
-        (FAIL_PAGE_ALLOC, "verbose", "0"),
-    ]
-    .into_iter()
-    .map(|(folder, file, value)| SysSetting::set(format!("{folder}/{file}"), value))
-    .collect()
-}
-
-/// This thread's own switch for failing allocations: `fail-nth` or `make-it-fail`.
-///
-/// It is opened beforehand, as opening would allocate too.
-struct Switch {
-    file: File,
-}
-
-impl Switch {
-    fn open(name: &str) -> Result<Self> {
-        let path = format!("/proc/thread-self/{name}");
-        Ok(Self {
-            file: OpenOptions::new().read(true).write(true).open(path)?,
-        })
-    }
-
-    /// Writes RESET to `module` with the switch on. Returns whether RESET succeeded (it may
-    /// fail only for want of memory) and what the switch then showed.
-    fn reset(&self, module: &mut File, on: &str) -> Result<(bool, String)> {
-        self.file.write_all_at(on.as_bytes(), 0)?;
-        let written = module.write(b"RESET");
-        let mut shown = [0; 16];
-        let length = self.file.read_at(&mut shown, 0);
-        self.file.write_all_at(b"0", 0)?;
-        let shown = String::from_utf8_lossy(&shown[..length?]).trim().to_owned();
-        match written {
-            Ok(_) => Ok((true, shown)),
-            Err(error) if error.kind() == ErrorKind::OutOfMemory => Ok((false, shown)),
-            Err(error) => Err(error).context("RESET failed for another reason"),
-        }
+/// Writes RESET to `module` with the switch on. Returns whether RESET succeeded (it may fail only
+/// for want of memory) and what the switch then showed.
+fn reset(switch: &Switch, module: &mut File, on: &str) -> Result<(bool, String)> {
+    let (written, shown) = switch.during(on, || module.write(b"RESET"))?;
+    match written {
+        Ok(_) => Ok((true, shown)),
+        Err(error) if error.kind() == ErrorKind::OutOfMemory => Ok((false, shown)),
+        Err(error) => Err(error).context("RESET failed for another reason"),
     }
 }
 
@@ -89,7 +41,7 @@ fn each_single_failing_allocation_ends_in_enomem_and_keeps_the_snapshot() -> Res
         loaded.info.reset()?;
         loaded.info.delete(b"tester")?;
         let before = loaded.info.run(b"ALL")?;
-        let (succeeded, left) = switch.reset(&mut module, &nth.to_string())?;
+        let (succeeded, left) = reset(&switch, &mut module, &nth.to_string())?;
         if !succeeded {
             failures += 1;
             assert_eq!(
@@ -127,7 +79,7 @@ fn allocations_that_fail_at_any_rate_leave_the_snapshot_whole() -> Result<()> {
         let _times = SysSetting::set(format!("{folder}/times"), "-1")?;
         let _rate = SysSetting::set(format!("{folder}/probability"), percent)?;
         for _ in 0..20 {
-            let (succeeded, _) = switch.reset(&mut module, "1")?;
+            let (succeeded, _) = reset(&switch, &mut module, "1")?;
             failures += u32::from(!succeeded);
             let duplicates = loaded.info.program(b"tester")?.duplicates;
             assert_eq!(duplicates, pages_in_groups(1200, 2), "{folder} {percent} %");

@@ -25,6 +25,8 @@
 //! | step | |
 //! |---|---|
 //! | `mergeable` | offers it to KSM |
+//! | `pageout` | sends the writable private memory to swap |
+//! | `undumpable` | lets only the privileged look into the process |
 //! | `write` | writes to each page of the writable private memory; answers the page faults |
 //! | `protect` | makes the writable private memory read-only |
 //! | `drop` | unmaps it |
@@ -38,6 +40,7 @@ use std::io::{BufRead, Write};
 
 use anyhow::{bail, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
+use rustix::process::{set_dumpable_behavior, DumpableBehavior};
 use rustix::thread::set_name;
 use workloads::map::Map;
 use workloads::process;
@@ -112,6 +115,8 @@ impl Holder {
             "stack" => process::grow_stack(number(rest)?),
             "threads" => threads(number(rest)?)?,
             "mergeable" => self.advise_all(Advice::LinuxMergeable)?,
+            "pageout" => self.page_out()?,
+            "undumpable" => set_dumpable_behavior(DumpableBehavior::NotDumpable)?,
             "write" => return self.write().map(Some),
             "protect" => self.protect()?,
             "drop" => self.drop_all()?,
@@ -142,6 +147,11 @@ impl Holder {
             .iter_mut()
             .chain(&mut self.writable)
             .try_for_each(|map| map.advise(advice))
+    }
+
+    fn page_out(&mut self) -> Result<()> {
+        let mut maps = self.writable.iter_mut();
+        maps.try_for_each(|map| map.advise(Advice::LinuxPageOut))
     }
 
     fn write(&mut self) -> Result<u64> {
