@@ -42,17 +42,13 @@ impl Stopped {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
-        Self::of(child, command[0])
-    }
-
-    /// Lets a child come to rest, once it is the program `name`, and stops it.
-    pub fn of(child: Child, name: &str) -> Result<Self> {
         let stopped = Self(child);
         let pid = stopped.0.id();
         // At rest twice in a row: not merely waiting for its own pages.
         let mut rests = 0;
         wait_until("the program rests", || {
-            let is_execed = std::fs::read_to_string(format!("/proc/{pid}/comm"))?.trim() == name;
+            let is_execed =
+                std::fs::read_to_string(format!("/proc/{pid}/comm"))?.trim() == command[0];
             rests = if is_execed && state(pid)? == 'S' {
                 rests + 1
             } else {

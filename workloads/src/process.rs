@@ -85,6 +85,26 @@ pub fn grow_heap(pages: usize) -> Result<()> {
     Ok(())
 }
 
+/// Declares that the heap began so much later, and returns where. Only the kernel's reports heed it.
+///
+/// # Errors
+/// Without `CAP_SYS_RESOURCE`, or if there is no heap there.
+pub fn start_heap_later(bytes: usize) -> Result<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
+    let start: u64 = fields
+        .split(' ')
+        .nth(44)
+        .context("stat is short")?
+        .parse()?;
+    let later = start + bytes as u64;
+    // SAFETY: Changes what the kernel reports, and the least to which the break may be moved back;
+    // nobody in this program moves it back.
+    let done = unsafe { libc::prctl(libc::PR_SET_MM, libc::PR_SET_MM_START_BRK, later, 0, 0) };
+    ensure!(done == 0, io::Error::last_os_error());
+    Ok(later)
+}
+
 /// Calls itself until the stack is at least so much deeper.
 #[inline(never)]
 pub fn grow_stack(pages: usize) {

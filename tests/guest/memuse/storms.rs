@@ -9,7 +9,7 @@ use pagelens::{Kind, Memuse};
 use workloads::{Module, Workload};
 
 use super::{errno, Loaded, PAGE};
-use crate::support::is_long;
+use crate::support::{is_long, OneCpu};
 
 /// One of each kind of change, without rest.
 fn storm() -> Result<Vec<Workload>> {
@@ -140,6 +140,7 @@ fn random_numbers_get_bytes_or_the_documented_errors() -> Result<()> {
 
 #[test]
 fn the_module_unloads_while_it_is_hammered() -> Result<()> {
+    let _one_cpu = OneCpu::enter()?;
     let is_over = AtomicBool::new(false);
     let served = std::sync::atomic::AtomicU64::new(0);
     let holder = Workload::start("holder", &["rw:bb:3000", "threads:3"])?;

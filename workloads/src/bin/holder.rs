@@ -26,6 +26,7 @@
 //! |---|---|
 //! | `mergeable` | offers it to KSM |
 //! | `pageout` | sends the writable private memory to swap |
+//! | `lateheap:N` | declares that the heap began N bytes later; answers where that is |
 //! | `undumpable` | lets only the privileged look into the process |
 //! | `write` | writes to each page of the writable private memory; answers the page faults |
 //! | `protect` | makes the writable private memory read-only |
@@ -115,6 +116,7 @@ impl Holder {
             "stack" => process::grow_stack(number(rest)?),
             "threads" => threads(number(rest)?)?,
             "mergeable" => self.advise_all(Advice::LinuxMergeable)?,
+            "lateheap" => return process::start_heap_later(number(rest)?).map(Some),
             "pageout" => self.page_out()?,
             "undumpable" => set_dumpable_behavior(DumpableBehavior::NotDumpable)?,
             "write" => return self.write().map(Some),
