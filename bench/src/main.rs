@@ -7,11 +7,12 @@
 
 mod harness;
 mod memory_info;
+mod memuse;
 
 use anyhow::{bail, Context, Result};
 
 type Bench = fn() -> Result<()>;
-const BENCHES: &[(&str, Bench)] = &[("memory_info", memory_info::run)];
+const BENCHES: &[(&str, Bench)] = &[("memory_info", memory_info::run), ("memuse", memuse::run)];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

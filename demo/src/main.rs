@@ -6,13 +6,18 @@
 
 mod hello;
 mod memory_info;
+mod memuse;
 mod narrator;
 
 use anyhow::{bail, Context, Result};
 use narrator::Narrator;
 
 type Scene = fn(&Narrator) -> Result<()>;
-const SCENES: &[(&str, Scene)] = &[("hello", hello::play), ("memory_info", memory_info::play)];
+const SCENES: &[(&str, Scene)] = &[
+    ("hello", hello::play),
+    ("memory_info", memory_info::play),
+    ("memuse", memuse::play),
+];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

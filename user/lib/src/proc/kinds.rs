@@ -2,8 +2,8 @@
 //! The figures of `memuse`, computed from `/proc/PID/smaps`, `status` and `task/*/syscall`.
 //!
 //! Exact for a stopped process, but for two things that `/proc` does not tell: a mapping of which
-//! only a part is heap counts as heap as a whole, and so does its size of kernel stacks rely on the
-//! 16 KiB that each has on x86-64 kernels without KASAN.
+//! only a part is heap counts as heap as a whole, and each kernel stack is taken for the 16 KiB that it
+//! has on x86-64 kernels without KASAN.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,7 +35,7 @@ pub fn bytes(pid: u32, kind: Kind) -> Result<u64> {
         Kind::KernelStack => Ok(status(pid, "Threads:")? * KERNEL_STACK),
         Kind::PageTables => Ok(status(pid, "VmPTE:")? << 10),
         Kind::Swapped => Ok(status(pid, "VmSwap:")? << 10),
-        _ => Ok(present(pid)?.get(&kind).copied().unwrap_or(0)),
+        _ => Ok(sums(pid, Some(kind))?.get(&kind).copied().unwrap_or(0)),
     }
 }
 
@@ -44,9 +44,20 @@ pub fn bytes(pid: u32, kind: Kind) -> Result<u64> {
 /// # Errors
 /// As for [`bytes`].
 pub fn present(pid: u32) -> Result<BTreeMap<Kind, u64>> {
+    sums(pid, None)
+}
+
+/// The sums, of which the one of `wanted` is right at least: what only others need is not read.
+fn sums(pid: u32, wanted: Option<Kind>) -> Result<BTreeMap<Kind, u64>> {
     let text = read(pid, "smaps")?;
-    let pointers = stack_pointers(pid)?;
-    let devices = memory_devices()?;
+    let pointers = match wanted {
+        None | Some(Kind::ThreadStacks | Kind::Anonymous) => stack_pointers(pid)?,
+        _ => Vec::new(),
+    };
+    let devices = match wanted {
+        None | Some(Kind::Shared | Kind::File) => memory_devices()?,
+        _ => Vec::new(),
+    };
     let mut sums = BTreeMap::from([(Kind::All, 0)]);
     for mapping in parse(&text).ok_or_else(|| not_understood(pid, "smaps"))? {
         let kind = kind_of(&mapping, &pointers, &devices);
