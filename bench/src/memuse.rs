@@ -20,18 +20,18 @@ pub fn run() -> Result<()> {
     let call = Memuse::new();
     let mut rows = Vec::new();
     {
-        let small = Workload::start("holder", &["rw:aa:20"])?;
+        let small = standing(&["rw:aa:20"])?;
         compare(&mut rows, &call, "small process", small.pid(), CALLS)?;
     }
     let pages = GIB_IN_PAGES;
     {
         let _never = SysSetting::huge_pages("never")?;
-        let large = Workload::start("holder", &[format!("rw:aa:{pages}")])?;
+        let large = standing(&[&format!("rw:aa:{pages}")])?;
         compare(&mut rows, &call, "1 GiB, small pages", large.pid(), 1)?;
     }
     {
         let _always = SysSetting::huge_pages("always")?;
-        let large = Workload::start("holder", &[format!("huge:aa:{}", pages / 512)])?;
+        let large = standing(&[&format!("huge:aa:{}", pages / 512)])?;
         compare(&mut rows, &call, "1 GiB, huge pages", large.pid(), CALLS)?;
     }
     print(
@@ -48,6 +48,13 @@ pub fn run() -> Result<()> {
         &rows,
     );
     constant(&call)
+}
+
+/// A process with this memory that is stopped, so that both ways must find the same.
+fn standing(steps: &[&str]) -> Result<Workload> {
+    let holder = Workload::start("holder", steps)?;
+    holder.stop()?;
+    Ok(holder)
 }
 
 /// Both ways to each of a few kinds, which must agree.
@@ -94,11 +101,8 @@ fn roll_up(pid: u32) -> Result<u64> {
 
 /// Kinds whose time must not depend on how much memory there is.
 fn constant(call: &Memuse) -> Result<()> {
-    let small = Workload::start("holder", &["rw:aa:20"])?;
-    let large = Workload::start(
-        "holder",
-        &[format!("rw:aa:{GIB_IN_PAGES}"), "threads:100".into()],
-    )?;
+    let small = standing(&["rw:aa:20"])?;
+    let large = standing(&[&format!("rw:aa:{GIB_IN_PAGES}"), "threads:100"])?;
     let mut rows = Vec::new();
     for kind in [Kind::KernelStack, Kind::PageTables, Kind::Swapped] {
         let [few, many, status] = alternate(
