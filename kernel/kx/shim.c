@@ -252,28 +252,47 @@ static pmd_t *find_pmd(struct mm_struct *mm, unsigned long addr, unsigned long e
 	return pmd_offset(pud, addr);
 }
 
-unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr,
-			  unsigned long end, unsigned long *next, u64 *value)
+static unsigned int pmd_slot(pmd_t pmd)
 {
-	bool corrupt;
-	pud_t pud;
-	pmd_t *pmdp = find_pmd(mm, addr, end, next, &pud, &corrupt);
-	pmd_t pmd;
-
-	if (unlikely(corrupt))
-		return KX_CORRUPT;
-	if (!pmdp) {
-		*value = pud_val(pud);
-		return !pud_none(pud) && pud_present(pud) && pud_leaf(pud) ? KX_PUD : KX_HOLE;
-	}
-	pmd = pmdp_get_lockless(pmdp);
-	*value = pmd_val(pmd);
 	if (pmd_none(pmd))
 		return KX_HOLE;
 	if (!pmd_present(pmd) || pmd_leaf(pmd))
 		return KX_PMD;
 	/* Never pmd_none_or_clear_bad(): the table is not ours to mend. */
 	return unlikely(pmd_bad(pmd)) ? KX_CORRUPT : KX_TABLE;
+}
+
+unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr, unsigned long end,
+			  unsigned long *next, u64 *values, unsigned int *count)
+{
+	unsigned int slot;
+	bool corrupt;
+	pmd_t *pmdp;
+	pmd_t pmd;
+	pud_t pud;
+
+	*count = 1;
+	pmdp = find_pmd(mm, addr, end, next, &pud, &corrupt);
+	if (unlikely(corrupt))
+		return KX_CORRUPT;
+	if (!pmdp) {
+		*values = pud_val(pud);
+		return !pud_none(pud) && pud_present(pud) && pud_leaf(pud) ? KX_PUD : KX_HOLE;
+	}
+	pmd = pmdp_get_lockless(pmdp);
+	*values = pmd_val(pmd);
+	slot = pmd_slot(pmd);
+	if (slot != KX_HOLE && slot != KX_PMD)
+		return slot;
+	/* The rest of the run, as far as this directory goes. */
+	while (*next < end && (*next & ~PUD_MASK)) {
+		pmd = pmdp_get_lockless(++pmdp);
+		if (pmd_slot(pmd) != slot)
+			break;
+		values[(*count)++] = pmd_val(pmd);
+		*next = pmd_addr_end(*next, end);
+	}
+	return slot;
 }
 
 /*

@@ -67,13 +67,14 @@ int kx_vma_is_shadow_stack(const struct vm_area_struct *vma);
 enum kx_slot {
 	KX_HOLE,	/* nothing is mapped up to *next */
 	KX_TABLE,	/* a page table, at *pmd */
-	KX_PMD,		/* a leaf of 2 MiB, or a non-present entry of that size */
+	KX_PMD,		/* leaves of 2 MiB, or non-present entries of that size */
 	KX_PUD,		/* a leaf of 1 GiB */
 	KX_CORRUPT,	/* a table that is none, up to *next */
 };
 
-unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr,
-			  unsigned long end, unsigned long *next, u64 *value);
+/* Room for 512 values is wanted. */
+unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr, unsigned long end,
+			  unsigned long *next, u64 *values, unsigned int *count);
 int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 pmd,
 		  u64 *entries, unsigned int count);
 int kx_pte_is_resident(u64 value);

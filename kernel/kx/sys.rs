@@ -47,7 +47,8 @@ extern "C" {
         addr: ffi::c_ulong,
         end: ffi::c_ulong,
         next: *mut ffi::c_ulong,
-        value: *mut u64,
+        values: *mut u64,
+        count: *mut ffi::c_uint,
     ) -> ffi::c_uint;
     pub(crate) fn kx_copy_table(
         mm: *mut bindings::mm_struct,

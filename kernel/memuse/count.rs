@@ -8,7 +8,7 @@ use kx::{
 };
 use model::{
     memuse::{Kind, Layout},
-    pte::Level,
+    pte::{Entry, Level},
 };
 
 /// Counts what a walk finds.
@@ -67,18 +67,20 @@ impl Visitor for Count<'_> {
 
     fn visit(&mut self, _vma: &VmaRef, leaves: Leaves<'_>) -> Step {
         let share = self.share(leaves.start, leaves.pages);
-        let is_whole = share == leaves.pages;
-        let mut resident = leaves
-            .entries()
-            .enumerate()
-            .filter(|&(_, entry)| walk::is_in_rss(entry));
         let found = match leaves.level {
-            Level::Pte if is_whole => resident.count() as u64,
-            Level::Pte => resident
-                .map(|(index, _)| self.share(leaves.start + index * PAGE_SIZE, 1))
+            Level::Pte if share == leaves.pages => resident(leaves.values).count() as u64,
+            Level::Pte => resident(leaves.values)
+                .map(|index| self.share(leaves.start + index * PAGE_SIZE, 1))
                 .sum(),
             // One entry, for all of the pages.
-            Level::Pmd | Level::Pud => resident.next().map_or(0, |_| share),
+            Level::Pmd | Level::Pud => {
+                let is_resident = leaves.entries().any(walk::is_in_rss);
+                if is_resident {
+                    share
+                } else {
+                    0
+                }
+            }
         };
         self.pages = self.pages.saturating_add(found);
         Step::Continue
@@ -87,4 +89,13 @@ impl Visitor for Count<'_> {
     fn corrupt(&mut self) {
         self.is_corrupt = true;
     }
+}
+
+/// Which entries of a lowest table are resident.
+#[inline]
+fn resident(values: &[u64]) -> impl Iterator<Item = usize> + '_ {
+    let level = Level::Pte;
+    let entries = values.iter().map(move |&value| Entry { value, level });
+    let indexed = entries.enumerate();
+    indexed.filter_map(|(index, entry)| walk::is_in_rss(entry).then_some(index))
 }
