@@ -115,7 +115,7 @@ impl Target {
                 self.0.as_ptr(),
                 mm.as_raw(),
                 pointers.as_mut_ptr(),
-                pointers.len() as _,
+                pointers.len(),
             ) as usize
         }
     }
