@@ -8,6 +8,7 @@ mod hello;
 mod memory_info;
 mod memuse;
 mod narrator;
+mod pf_stat;
 
 use anyhow::{bail, Context, Result};
 use narrator::Narrator;
@@ -17,6 +18,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("hello", hello::play),
     ("memory_info", memory_info::play),
     ("memuse", memuse::play),
+    ("pf_stat", pf_stat::play),
 ];
 
 fn main() -> Result<()> {

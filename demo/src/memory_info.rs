@@ -66,15 +66,17 @@ fn ten_thousand(narrator: &Narrator) -> Result<()> {
          the kernel; /proc shows enough to do the same slowly, from outside.",
     );
     let _tester = Workload::start::<&str>("tester", &[])?;
-    let start = Instant::now();
     command(narrator, "RESET")?;
-    let kernel_time = start.elapsed();
     let program = line(narrator, "tester")?;
     let saved = (program.duplicates.savable() * PAGE_SIZE as u64) >> 20;
     narrator.say(&format!(
         "Merged, they would be one page: {saved} MiB less."
     ));
 
+    let mut module = MemoryInfo::open()?;
+    let start = Instant::now();
+    module.reset()?;
+    let kernel_time = start.elapsed();
     let start = Instant::now();
     let surveys = proc::survey(|_, name| name == b"tester")?;
     let proc_time = start.elapsed();
@@ -114,6 +116,6 @@ fn snapshot(narrator: &Narrator) -> Result<()> {
     let count: usize = all.iter().map(|program| program.pids.len()).sum();
     narrator.check(
         &format!("ALL lists {} names for {count} processes", all.len()),
-        count > all.len() && all.iter().all(|program| program.name != b"sleeper"),
+        count >= all.len() && all.iter().all(|program| program.name != b"sleeper"),
     )
 }

@@ -6,8 +6,23 @@
 
 use crate::sys;
 use core::{fmt, marker::PhantomData, mem::size_of, ptr::NonNull};
-use kernel::{bindings, page::PAGE_SIZE, prelude::*, uaccess::UserSliceWriter};
-use model::{memory_info::Output, sort::Records};
+use kernel::{
+    alloc::{flags::__GFP_NOWARN, Flags},
+    bindings,
+    page::PAGE_SIZE,
+    prelude::*,
+    uaccess::UserSliceWriter,
+};
+use model::{
+    memory_info::Output,
+    sort::{Records, Scratch, BUCKETS, FEW},
+};
+use pin_init::init_zeroed;
+
+/// How the modules allocate: those who ask get an error, and the log gets no stack trace.
+pub fn quiet() -> Flags {
+    GFP_KERNEL | __GFP_NOWARN
+}
 
 /// A page of the kernel's memory, its contents undefined.
 ///
@@ -74,6 +89,7 @@ impl<T> Chunked<T> {
     }
 
     /// How many elements can be pushed without an allocation.
+    #[inline]
     pub fn room(&self) -> usize {
         self.chunks.len() * Self::PER - self.len
     }
@@ -86,7 +102,7 @@ impl<T> Chunked<T> {
     pub fn reserve(&mut self, additional: usize) -> Result {
         while self.room() < additional {
             let chunk = Chunk::new()?;
-            self.chunks.push(chunk, GFP_KERNEL)?;
+            self.chunks.push(chunk, quiet())?;
         }
         Ok(())
     }
@@ -103,6 +119,7 @@ impl<T> Chunked<T> {
     }
 
     /// Appends an element without allocating. Without [`room`](Self::room) it is dropped.
+    #[inline]
     pub fn push_within_room(&mut self, value: T) {
         let Some(slot) = self.slot(self.len) else {
             return;
@@ -115,6 +132,7 @@ impl<T> Chunked<T> {
     }
 
     /// The element at `index`.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<&T> {
         if index >= self.len {
             return None;
@@ -124,6 +142,7 @@ impl<T> Chunked<T> {
     }
 
     /// The element at `index`, to be changed.
+    #[inline]
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         if index >= self.len {
             return None;
@@ -151,6 +170,7 @@ impl<T> Chunked<T> {
     }
 
     /// Where the element at `index` lives or would live, if there is a chunk for it.
+    #[inline]
     fn slot(&self, index: usize) -> Option<*mut T> {
         const { assert!(size_of::<T>() > 0 && size_of::<T>() <= PAGE_SIZE) };
         let chunk = self.chunks.get(index / Self::PER)?;
@@ -178,10 +198,12 @@ impl Records for Chunked<u128> {
         self.len
     }
 
+    #[inline]
     fn get(&self, index: usize) -> u128 {
         Chunked::get(self, index).copied().unwrap_or_default()
     }
 
+    #[inline]
     fn set(&mut self, index: usize, record: u128) {
         if let Some(slot) = self.get_mut(index) {
             *slot = record;
@@ -190,6 +212,37 @@ impl Records for Chunked<u128> {
 
     fn truncate(&mut self, len: usize) {
         Chunked::truncate(self, len);
+    }
+}
+
+/// The scratch space that sorting needs, no part larger than a page.
+pub struct SortSpace {
+    next: KBox<[u32; BUCKETS]>,
+    end: KBox<[u32; BUCKETS]>,
+    few: KBox<[u128; FEW]>,
+}
+
+impl SortSpace {
+    /// Allocates it.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            next: KBox::init(init_zeroed(), quiet())?,
+            end: KBox::init(init_zeroed(), quiet())?,
+            few: KBox::init(init_zeroed(), quiet())?,
+        })
+    }
+
+    /// Lends it.
+    pub fn lend(&mut self) -> Scratch<'_> {
+        Scratch {
+            next: &mut self.next,
+            end: &mut self.end,
+            few: &mut self.few,
+        }
     }
 }
 

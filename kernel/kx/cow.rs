@@ -33,7 +33,7 @@ use crate::{
     new_raw_lock,
     rawlock::RawLock,
     sched,
-    task::Comm,
+    task::{self, Comm},
     watch::{Fault, Watch, Watcher},
 };
 use kernel::{
@@ -42,9 +42,9 @@ use kernel::{
     sync::{aref::ARef, Arc, SetOnce},
 };
 use model::{
-    cow::{Counts, Outcome},
+    cow::{Kind, Outcome},
     generation::Membership,
-    ledger::{index_len, Area, Bucket, Folded, Ledger},
+    ledger::{index_len, Area, Bucket, Folded, Ledger, Tally},
 };
 
 /// Most programs that can be tracked.
@@ -108,24 +108,69 @@ struct Generation {
     /// The root's areas when it ended.
     areas: Areas,
     ledger: Ledger<KVVec<Bucket>, KVVec<u16>>,
-    /// Whose take-over that comes next is not a write's: 0 or the address of a task.
-    unsharing: usize,
+    pending: Pending,
+}
+
+/// What the last fault says about the next one of the same task.
+///
+/// There is room for one task; if two threads of a program do such rare things at the same moment,
+/// the first one's second event is taken for an ordinary one.
+#[derive(Clone, Copy)]
+struct Pending {
+    /// 0 for nobody.
+    task: usize,
+    /// The address at which the huge zero page may be split. Without one: the task unshares a page,
+    /// and a take-over is not a write's.
+    huge_zero: Option<u64>,
+}
+
+impl Pending {
+    const NONE: Self = Self {
+        task: 0,
+        huge_zero: None,
+    };
+
+    fn now(huge_zero: Option<u64>) -> Self {
+        Self {
+            task: task::current_id(),
+            huge_zero,
+        }
+    }
 }
 
 impl Generation {
     fn begin(&mut self) -> u32 {
         self.number = self.number.wrapping_add(1);
         self.ledger.clear();
-        self.unsharing = 0;
+        self.pending = Pending::NONE;
         self.number
     }
 
-    fn enter(&mut self, start: u64, outcome: Outcome, task: usize) {
-        let was_unsharing = core::mem::replace(&mut self.unsharing, 0) == task;
+    fn enter(&mut self, fault: &Fault<'_>, outcome: Outcome) {
+        let start = fault.area_start();
+        let pending = core::mem::replace(&mut self.pending, Pending::NONE);
+        let goes_on = pending.task == task::current_id();
         match outcome {
-            Outcome::Unshare => self.unsharing = task,
-            Outcome::Takeover(_) if was_unsharing => {}
-            _ => self.ledger.enter(start, outcome),
+            Outcome::Nothing => {}
+            Outcome::Unshare => self.pending = Pending::now(None),
+            Outcome::HugeZero => {
+                self.pending = Pending::now(fault.address());
+                self.ledger.count(start, Kind::ZeroFilled);
+            }
+            Outcome::Count(Kind::ZeroFilled)
+                if goes_on
+                    && pending.huge_zero.is_some()
+                    && pending.huge_zero == fault.address() =>
+            {
+                self.ledger.count(start, Kind::Split);
+            }
+            Outcome::Count(kind) => self.ledger.count(start, kind),
+            Outcome::Takeover { .. } if goes_on && pending.huge_zero.is_none() => {}
+            Outcome::Takeover { was, is_remote } => match (was, is_remote) {
+                (Kind::Copied, true) => {}
+                (was, false) => self.ledger.turn_into_reuse(start, was),
+                (_, true) => self.ledger.count(start, Kind::Remote),
+            },
         }
     }
 }
@@ -147,7 +192,7 @@ impl Program {
             root: Root::Never,
             areas: Areas::new()?,
             ledger: Ledger::new(buckets, index).ok_or(EINVAL)?,
-            unsharing: 0,
+            pending: Pending::NONE,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -221,7 +266,7 @@ impl Watcher for Programs {
         }
         let mut generation = program.generation.lock();
         if generation.number == membership.generation {
-            generation.enter(fault.area_start(), outcome, crate::task::current_id());
+            generation.enter(fault, outcome);
         }
     }
 
@@ -325,11 +370,11 @@ impl Tracking {
 pub struct Tracked(Arc<Program>);
 
 /// The counts of a generation.
-pub struct Report {
+pub struct Report<T> {
     /// The root's areas, the first [`MAX_AREAS`] by address.
     pub areas: Areas,
-    /// The counts of each.
-    pub counts: KVec<Counts>,
+    /// What belongs to each; more than there are areas.
+    pub tallies: KVec<T>,
     /// All counts, and those of no area.
     pub folded: Folded,
 }
@@ -361,10 +406,10 @@ impl Tracked {
     /// [`ESRCH`] if the program was not executed since it is tracked, or is not tracked any more;
     /// [`ENOMEM`], also if the program could not be followed for want of room; [`EINTR`] if the
     /// caller was killed.
-    pub fn report(&self) -> Result<Report> {
+    pub fn report<T: Tally>(&self) -> Result<Report<T>> {
         let mut report = Report {
             areas: Areas::new()?,
-            counts: KVec::from_elem(Counts::ZERO, MAX_AREAS, GFP_KERNEL)?,
+            tallies: KVec::from_elem(T::default(), MAX_AREAS, GFP_KERNEL)?,
             folded: Folded::default(),
         };
         let mut has_ended = None;
@@ -384,7 +429,7 @@ impl Tracked {
         }
     }
 
-    fn look(&self, report: &mut Report) -> Result<Look> {
+    fn look<T: Tally>(&self, report: &mut Report<T>) -> Result<Look> {
         let generation = self.0.generation.lock();
         match generation.root {
             Root::Never | Root::Closed => Err(ESRCH),
@@ -404,7 +449,7 @@ impl Tracked {
     }
 
     /// Whether the generation is still the one with this number.
-    fn fold(&self, report: &mut Report, number: u32) -> bool {
+    fn fold<T: Tally>(&self, report: &mut Report<T>, number: u32) -> bool {
         let generation = self.0.generation.lock();
         let is_same = generation.number == number && generation.root != Root::Closed;
         if is_same {
@@ -414,10 +459,10 @@ impl Tracked {
     }
 }
 
-impl Report {
+impl<T: Tally> Report<T> {
     fn fold(&mut self, generation: &Generation) {
         let areas = self.areas.as_slice();
-        let counts = self.counts.get_mut(..areas.len()).unwrap_or_default();
-        self.folded = generation.ledger.fold(areas, counts);
+        let tallies = self.tallies.get_mut(..areas.len()).unwrap_or_default();
+        self.folded = generation.ledger.fold(areas, tallies);
     }
 }

@@ -33,6 +33,7 @@ impl Frame {
     }
 
     /// The word at `index`, as it is now; 0 beyond the end.
+    #[inline]
     fn word(&self, index: usize) -> u64 {
         if index >= WORDS {
             return 0;
@@ -83,6 +84,7 @@ impl group::Frame for Frame {
 
 impl Frame {
     /// Whether both hold the same in the cache line at word `at`, a multiple of [`LINE`].
+    #[inline]
     fn same_line(&self, other: &Self, at: usize) -> bool {
         (at..at + LINE).fold(0, |differing, index| {
             differing | (self.word(index) ^ other.word(index))

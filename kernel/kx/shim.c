@@ -521,7 +521,7 @@ unsigned long kx_ftrace_argument(const struct ftrace_regs *regs, unsigned int n)
 	return ftrace_regs_get_argument((struct ftrace_regs *)regs, n);
 }
 
-/* fault.rs */
+/* watch.rs */
 
 /* Another task, not a kernel thread that has borrowed the address space. */
 unsigned int kx_remote(const struct vm_area_struct *vma)
@@ -576,9 +576,6 @@ unsigned int kx_write_fault(const struct vm_fault *vmf)
 	if (userfaultfd_pte_wp(vmf->vma, pte) && waits_for_userfaultfd(vmf->vma))
 		return KX_FAULT_UFFD;
 	facts = kx_remote(vmf->vma);
-	/* Still the value from before a huge page was split on behalf of this fault. */
-	if (pmd_trans_huge(vmf->orig_pmd))
-		facts |= KX_FAULT_SPLIT | (pmd_special(vmf->orig_pmd) ? KX_FAULT_SPLIT_ZERO : 0);
 	if (pte_special(pte))
 		return facts | (is_zero_pfn(pte_pfn(pte)) ? KX_FAULT_ZERO : 0);
 	page = pte_page(pte);
@@ -599,7 +596,13 @@ unsigned int kx_huge_write_fault(const struct vm_fault *vmf)
 
 	if (facts)
 		return facts;
-	return kx_remote(vmf->vma) | (pmd_special(vmf->orig_pmd) ? KX_FAULT_ZERO : 0);
+	facts = kx_remote(vmf->vma);
+	if (pmd_special(vmf->orig_pmd))
+		return facts | KX_FAULT_ZERO;
+	/* The table's lock is not held yet: no check of what kind of page it is now. */
+	if (test_bit(PG_anon_exclusive, &pmd_page(vmf->orig_pmd)->flags.f))
+		facts |= KX_FAULT_EXCLUSIVE;
+	return facts;
 }
 
 int kx_is_first_private_write(const struct vm_fault *vmf)
@@ -618,8 +621,6 @@ unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct 
 		return KX_FAULT_EXCLUSIVE;
 	return facts | (folio_test_large(folio) ? 0 : KX_FAULT_SMALL);
 }
-
-/* lifecycle.rs */
 
 struct mm_struct *kx_task_mm(const struct task_struct *task)
 {

@@ -108,19 +108,17 @@ int kx_syscall_is_assigned(unsigned int number);
 /* probe.rs */
 unsigned long kx_ftrace_argument(const struct ftrace_regs *regs, unsigned int n);
 
-/* fault.rs: see there for what the bits mean */
+/* watch.rs: the bits are those of model::cow::Facts */
 enum kx_fault {
 	KX_FAULT_SHARED = 1 << 0,
 	KX_FAULT_UNSHARE = 1 << 1,
 	KX_FAULT_UFFD = 1 << 2,
 	KX_FAULT_REMOTE = 1 << 3,
-	KX_FAULT_SPLIT = 1 << 4,
-	KX_FAULT_SPLIT_ZERO = 1 << 5,
-	KX_FAULT_ZERO = 1 << 6,
-	KX_FAULT_ANON = 1 << 7,
-	KX_FAULT_EXCLUSIVE = 1 << 8,
-	KX_FAULT_SOLE = 1 << 9,
-	KX_FAULT_SMALL = 1 << 10,
+	KX_FAULT_ZERO = 1 << 4,
+	KX_FAULT_ANON = 1 << 5,
+	KX_FAULT_EXCLUSIVE = 1 << 6,
+	KX_FAULT_SOLE = 1 << 7,
+	KX_FAULT_SMALL = 1 << 8,
 };
 
 unsigned int kx_write_fault(const struct vm_fault *vmf);
@@ -129,7 +127,7 @@ int kx_is_first_private_write(const struct vm_fault *vmf);
 unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct *vma);
 unsigned int kx_remote(const struct vm_area_struct *vma);
 
-/* lifecycle.rs */
+/* watch.rs */
 struct mm_struct *kx_task_mm(const struct task_struct *task);
 int kx_owner_comm(const struct mm_struct *mm, char *comm);
 unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges,

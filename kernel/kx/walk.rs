@@ -17,6 +17,7 @@
 //! allocation.
 
 use crate::{
+    chunked::quiet,
     mm::{self, MmWithUser, ReadGuard, VmaRef},
     sched, sys,
 };
@@ -29,6 +30,7 @@ use kernel::{
     time::{Instant, Monotonic},
 };
 use model::pte::{Entry, Level, PAGES_PER_PMD};
+use pin_init::init_zeroed;
 
 /// How long the mmap lock is held at a stretch, in nanoseconds, plus [`STEPS`] steps of the walk
 /// (the copy of one table and a visit of it, or a look at one VMA).
@@ -40,17 +42,17 @@ const PMD_SIZE: usize = PAGES_PER_PMD as usize * PAGE_SIZE;
 /// Steps between looks at the clock.
 const STEPS: usize = 8;
 
-/// Room for the copy of a page table. Large, so it is lent by the caller.
-pub struct Table([u64; 512]);
+/// Room for the copy of a page table.
+pub struct Table(KBox<[u64; 512]>);
 
 impl Table {
-    /// An empty table on the heap.
+    /// An empty table.
     ///
     /// # Errors
     ///
     /// [`ENOMEM`].
-    pub fn new() -> Result<KBox<Self>> {
-        Ok(KBox::new(Self([0; 512]), GFP_KERNEL)?)
+    pub fn new() -> Result<Self> {
+        Ok(Self(KBox::init(init_zeroed(), quiet())?))
     }
 }
 

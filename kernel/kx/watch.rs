@@ -74,6 +74,15 @@ impl Fault<'_> {
         (unsafe { (*self.vma).__bindgen_anon_1.__bindgen_anon_1.vm_start }) as u64
     }
 
+    /// The page that was written to, if that is known here.
+    pub fn address(&self) -> Option<u64> {
+        let (At::SmallPage(vmf) | At::HugePage(vmf)) = self.at else {
+            return None;
+        };
+        // SAFETY: By the invariant.
+        Some((unsafe { (*vmf).__bindgen_anon_1.address }) as u64)
+    }
+
     /// The name of the process that owns the memory, if it still has one.
     pub fn owner(&self) -> Option<Comm> {
         // SAFETY: By the invariant the VMA is valid, and it keeps its address space.

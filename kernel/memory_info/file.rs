@@ -19,7 +19,12 @@ use kernel::{
     sync::{Arc, Mutex},
     uaccess::{UserSliceReader, UserSliceWriter},
 };
-use kx::{chunked::Text, log, procfile::Handler, task};
+use kx::{
+    chunked::{quiet, Text},
+    log,
+    procfile::Handler,
+    task,
+};
 use model::memory_info::{Command, Failure, COMMAND_MAX, ERROR, SUCCESS};
 
 /// The result of a command.
@@ -57,7 +62,7 @@ impl MemoryInfoFile {
         };
         let shared = Arc::pin_init(
             pin_init!(Shared { state <- new_mutex!(state, "memory_info.state") }),
-            GFP_KERNEL,
+            quiet(),
         )?;
         Ok(Self { shared })
     }
@@ -89,7 +94,7 @@ impl Handler for MemoryInfoFile {
         let view = View { answer, text: None };
         KBox::pin_init(
             pin_init!(Open { shared, view <- new_mutex!(view, "memory_info.view") }),
-            GFP_KERNEL,
+            quiet(),
         )
     }
 
@@ -176,7 +181,7 @@ impl Shared {
     fn del(&self, name: &[u8]) -> Result<Answer> {
         let mut state = self.state.lock();
         let index = find(&state.snapshot, name)?;
-        let without = Arc::new(state.snapshot.without(index)?, GFP_KERNEL)?;
+        let without = Arc::new(state.snapshot.without(index)?, quiet())?;
         let old = core::mem::replace(&mut state.snapshot, without);
         drop(state);
         drop(old);
@@ -206,7 +211,7 @@ fn take() -> Result<Arc<Snapshot>> {
         longest_lock,
     } = Snapshot::take()?;
     LONGEST_LOCK_NS.set(longest_lock.unsigned_abs());
-    Ok(Arc::new(snapshot, GFP_KERNEL)?)
+    Ok(Arc::new(snapshot, quiet())?)
 }
 
 fn find(snapshot: &Snapshot, name: &[u8]) -> Result<usize> {

@@ -9,7 +9,7 @@ use kernel::{
     prelude::*,
 };
 use kx::{
-    chunked::Chunked,
+    chunked::{Chunked, SortSpace},
     frame::Memory,
     mm::{self, Mm},
     sched,
@@ -19,7 +19,7 @@ use model::{
     group::{candidate, group, unite},
     memory_info::Figures,
     pte::{Entry, Level, PAGES_PER_PMD},
-    sort::{Buckets, Pacer},
+    sort::Pacer,
 };
 
 /// Candidates of the largest step of a walk: a table of entries, or a huge page.
@@ -28,7 +28,7 @@ const STEP: usize = PAGES_PER_PMD as usize;
 const ROOM: usize = 4 * STEP;
 /// Candidates that are collected before those of the same frame are united. Grows with the distinct
 /// frames, so that mapping the same frames again and again costs time but no memory.
-const UNITE_AT: usize = 1 << 16;
+const UNITE_AT: usize = 1 << 18;
 /// More cannot be sorted.
 const MAX: usize = u32::MAX as usize;
 
@@ -40,7 +40,7 @@ pub(crate) struct Pages {
     /// What the VMA at hand says about its pages.
     vma: Permissions,
     pfn_mask: u64,
-    buckets: KBox<Buckets>,
+    space: SortSpace,
     longest_lock: i64,
 }
 
@@ -52,7 +52,7 @@ impl Pages {
             unite_at: UNITE_AT,
             vma: Permissions::default(),
             pfn_mask: walk::pfn_mask(),
-            buckets: KBox::new(Buckets::new(), GFP_KERNEL)?,
+            space: SortSpace::new()?,
             longest_lock: 0,
         })
     }
@@ -70,7 +70,12 @@ impl Pages {
     /// Compares the candidates of the name; returns its figures and starts anew.
     pub(crate) fn finish(&mut self) -> Result<Figures> {
         let mut pacer = Pacer::new(sched::breathe);
-        let found = group(&mut self.candidates, &Memory, &mut self.buckets, &mut pacer)?;
+        let found = group(
+            &mut self.candidates,
+            &Memory,
+            &mut self.space.lend(),
+            &mut pacer,
+        )?;
         self.candidates.truncate(0);
         self.unite_at = UNITE_AT;
         let mut figures = core::mem::take(&mut self.figures);
@@ -132,7 +137,7 @@ impl Visitor for Pages {
     fn prepare(&mut self) -> Result {
         if self.candidates.len() >= self.unite_at {
             let mut pacer = Pacer::new(sched::breathe);
-            unite(&mut self.candidates, &mut self.buckets, &mut pacer)?;
+            unite(&mut self.candidates, &mut self.space.lend(), &mut pacer)?;
             self.unite_at = UNITE_AT.saturating_add(self.candidates.len().saturating_mul(2));
         }
         if self.candidates.len() > MAX - ROOM {

@@ -16,7 +16,7 @@ use kernel::{
     sync::{aref::ARef, Arc},
 };
 use kx::{
-    chunked::{Chunked, Text},
+    chunked::{quiet, Chunked, SortSpace, Text},
     mm::Mm,
     sched,
     task::{self, Comm, Pid},
@@ -24,7 +24,7 @@ use kx::{
 };
 use model::{
     memory_info::{write_line, Figures},
-    sort::{dedup, end_of_run, sort, Buckets, Pacer},
+    sort::{dedup, end_of_run, sort, Pacer},
 };
 
 /// A process of a name.
@@ -68,7 +68,7 @@ impl Snapshot {
         list.measure(&mut pages)?;
         Ok(Taken {
             snapshot: Self {
-                members: Arc::new(list.members, GFP_KERNEL)?,
+                members: Arc::new(list.members, quiet())?,
                 names: list.names,
             },
             longest_lock: pages.longest_lock(),
@@ -126,13 +126,13 @@ impl Snapshot {
                 }
             }
         }
-        let mut buckets = KBox::new(Buckets::new(), GFP_KERNEL)?;
+        let mut sorting = SortSpace::new()?;
         let all = 0..seen.len();
         sort(
             &mut seen,
             all,
             u128::MAX,
-            &mut buckets,
+            &mut sorting.lend(),
             &mut Pacer::new(sched::breathe),
         )?;
         let mut start = 0;
@@ -236,7 +236,7 @@ impl List {
                 Some(&index) => self.append(index, member),
                 None => {
                     let index = u32::try_from(self.names.len()).map_err(|_| ENOMEM)?;
-                    index_of.try_create_and_insert(process.comm, index, GFP_KERNEL)?;
+                    index_of.try_create_and_insert(process.comm, index, quiet())?;
                     self.names.push(Name {
                         comm: process.comm,
                         figures: Figures::default(),
@@ -264,11 +264,11 @@ impl List {
     /// Finds the figures of all names.
     fn measure(&mut self, pages: &mut Pages) -> Result {
         let mut table = Table::new()?;
-        let mut buckets = KBox::new(Buckets::new(), GFP_KERNEL)?;
+        let mut sorting = SortSpace::new()?;
         let mut spaces = Chunked::new();
         for index in 0..self.names.len() {
             sched::breathe()?;
-            self.distinct_spaces(index, &mut spaces, &mut buckets)?;
+            self.distinct_spaces(index, &mut spaces, &mut sorting)?;
             for &record in spaces.iter() {
                 let member = Space::member(record);
                 if let Some(Some(mm)) = self.spaces.get(member) {
@@ -288,7 +288,7 @@ impl List {
         &self,
         index: usize,
         spaces: &mut Chunked<u128>,
-        buckets: &mut Buckets,
+        sorting: &mut SortSpace,
     ) -> Result {
         spaces.truncate(0);
         let mut next = self.names.get(index).map(|name| name.first);
@@ -303,7 +303,7 @@ impl List {
         }
         let mut pacer = Pacer::new(sched::breathe);
         let all = 0..spaces.len();
-        sort(spaces, all, Space::ADDRESS, buckets, &mut pacer)?;
+        sort(spaces, all, Space::ADDRESS, &mut sorting.lend(), &mut pacer)?;
         dedup(spaces, Space::ADDRESS, &mut pacer)
     }
 }

@@ -4,11 +4,14 @@
 //! Lock order: `tracking`, then what `kx::cow` takes. `tracking` is held while the kernel is hooked
 //! or unhooked, and for looking a program up; never while a report is made.
 
-use abi::pf_stat::{Encoder, MAX_AREAS, MAX_NAME, NR_GET_INFO, NR_SET_PARAM, SIZE};
+use abi::pf_stat::{
+    COUNT, ENDS, FAULTS, MAX_AREAS, MAX_NAME, NR_GET_INFO, NR_SET_PARAM, STARTS, TOTAL, WORDS,
+};
 use kernel::{
     new_mutex,
     prelude::*,
     sync::{Arc, Mutex},
+    transmute::AsBytes,
     uaccess::{UserPtr, UserSlice},
 };
 use kx::{
@@ -17,6 +20,7 @@ use kx::{
     syscall::Handler,
     task::{self, Comm},
 };
+use model::ledger::Faults;
 
 const _: () = assert!(MAX_AREAS == kx::cow::MAX_AREAS);
 const _: () = assert!(MAX_NAME + 1 == task::COMM_LEN);
@@ -98,11 +102,11 @@ impl Shared {
             return Err(NO_STRUCTURE);
         }
         let comm = read_name(name, len)?;
-        let report = self.tracked(&comm).ok_or(NOT_TRACKED)?.report()?;
-        let bytes = encode(&report)?;
-        UserSlice::new(UserPtr::from_addr(to), SIZE)
+        let report = self.tracked(&comm).ok_or(NOT_TRACKED)?.report::<Faults>()?;
+        let words = encode(&report)?;
+        UserSlice::new(UserPtr::from_addr(to), size_of_val(&words[..]))
             .writer()
-            .write_slice(&bytes[..])
+            .write_slice(AsBytes::as_bytes(&words[..]))
             .map_err(|_| UNWRITABLE)
     }
 
@@ -155,15 +159,22 @@ fn read_name(address: usize, len: usize) -> Result<Comm, Failure> {
     Comm::new(name).ok_or(NO_NAME)
 }
 
-/// The structure of the document.
-fn encode(report: &Report) -> Result<KBox<[u8; SIZE]>, Failure> {
-    let mut bytes = KBox::<[u8; SIZE]>::zeroed(GFP_KERNEL).map_err(|_| NO_MEMORY)?;
-    let mut encoder = Encoder(&mut bytes);
+/// The structure of the document, as words.
+fn encode(report: &Report<Faults>) -> Result<KVec<u64>, Failure> {
+    let mut words = KVec::from_elem(0, WORDS, GFP_KERNEL).map_err(|_| NO_MEMORY)?;
     let areas = report.areas.as_slice();
-    // There are at most 128 areas, and no count reaches 2⁶³ by counting.
-    encoder.set_totals(areas.len() as i32, report.folded.total.faults() as i64);
-    for (number, (area, counts)) in areas.iter().zip(&report.counts).enumerate() {
-        encoder.set_area(number, counts.faults() as i64, area.start, area.end);
+    set(&mut words, COUNT, [areas.len() as u64]);
+    set(&mut words, TOTAL, [report.folded.total.faults()]);
+    let faults = report.tallies.iter().take(areas.len());
+    set(&mut words, FAULTS, faults.map(|faults| faults.0));
+    set(&mut words, STARTS, areas.iter().map(|area| area.start));
+    set(&mut words, ENDS, areas.iter().map(|area| area.end));
+    Ok(words)
+}
+
+fn set(words: &mut [u64], from: usize, values: impl IntoIterator<Item = u64>) {
+    let places = words.get_mut(from..).unwrap_or_default();
+    for (place, value) in places.iter_mut().zip(values) {
+        *place = value;
     }
-    Ok(bytes)
 }

@@ -11,7 +11,7 @@ use kernel::{
 };
 use kx::{chunked::Text, cow::Tracked, procfile::Handler, task};
 use model::{
-    ledger::Folded,
+    ledger::{Faults, Folded},
     pf_stat::{write_head, write_line},
 };
 
@@ -49,7 +49,7 @@ impl Handler for LedgerFile {
 /// A program that was not executed yet has a line of zeros.
 fn write_program(text: &mut Text, program: &Tracked) -> Result {
     let generation = program.generation();
-    let folded = match program.report() {
+    let folded = match program.report::<Faults>() {
         Ok(report) => report.folded,
         Err(ESRCH) => Folded::default(),
         Err(error) => return Err(error),

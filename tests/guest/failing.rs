@@ -10,6 +10,7 @@ use workloads::SysSetting;
 
 pub const FAILSLAB: &str = "/sys/kernel/debug/failslab";
 pub const FAIL_PAGE_ALLOC: &str = "/sys/kernel/debug/fail_page_alloc";
+const FAIL_USERCOPY: &str = "/sys/kernel/debug/fail_usercopy";
 
 /// Whether this kernel can make allocations fail; says so if it cannot.
 pub fn has_fault_injection() -> bool {
@@ -28,6 +29,7 @@ pub fn widen() -> Result<Vec<SysSetting>> {
         (FAIL_PAGE_ALLOC, "min-order", "0"),
         (FAILSLAB, "verbose", "0"),
         (FAIL_PAGE_ALLOC, "verbose", "0"),
+        (FAIL_USERCOPY, "verbose", "0"),
     ]
     .into_iter()
     .map(|(folder, file, value)| SysSetting::set(format!("{folder}/{file}"), value))
@@ -50,14 +52,16 @@ impl Switch {
         })
     }
 
-    /// Calls `action` with the switch on. Returns its result and what the switch then showed.
-    pub fn during<T>(&self, on: &str, action: impl FnOnce() -> T) -> Result<(T, String)> {
-        let mut shown = [0; 16];
+    /// Calls `action` with the switch on. Returns its result, and whether the switch had come down
+    /// to 0 by then.
+    pub fn during<T>(&self, on: &str, action: impl FnOnce() -> T) -> Result<(T, bool)> {
         self.file.write_all_at(on.as_bytes(), 0)?;
         let result = action();
-        let length = self.file.read_at(&mut shown, 0);
-        self.file.write_all_at(b"0", 0)?;
-        let shown = String::from_utf8_lossy(&shown[..length?]).trim().to_owned();
-        Ok((result, shown))
+        let mut left = [0; 2];
+        let read = self.file.read_at(&mut left, 0);
+        let off = self.file.write_all_at(b"0", 0);
+        // One of these two fails if its copying was the next to fail after the action was over.
+        let is_down = read.is_ok() && off.is_ok() && left == *b"0\n";
+        Ok((result, is_down))
     }
 }

@@ -6,8 +6,12 @@
 //! lab, which watches the console. None asserts a time.
 
 mod failing;
+mod full;
+mod hello;
 mod hello;
 mod memory_info;
+mod memory_info;
 mod memuse;
+mod pf_stat;
 mod stopped;
 mod support;

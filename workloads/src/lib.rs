@@ -12,6 +12,8 @@ mod module;
 pub mod process;
 mod running;
 mod setting;
+pub mod taskstats;
+pub mod uffd;
 
 pub use ksm::Ksm;
 pub use module::{KernelLog, Module};

@@ -152,6 +152,25 @@ impl Map {
         }
     }
 
+    /// A private mapping of a whole file that can be written to without changing the file.
+    ///
+    /// # Errors
+    /// As [`Map::file`].
+    pub fn private_file(file: &File) -> Result<Self> {
+        let mut map = Self::file(file)?;
+        map.protect(MprotectFlags::READ | MprotectFlags::WRITE)?;
+        Ok(map)
+    }
+
+    /// A writable mapping in so many parts of nearly equal length, each whole pages.
+    pub fn parts(&mut self, count: usize) -> impl Iterator<Item = &mut [u8]> {
+        let length = self.pages().div_ceil(count.max(1)).max(1) * PAGE;
+        // SAFETY: The mapping is readable and writable, and by the invariant and `&mut self`
+        // nobody else refers to it.
+        let whole = unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) };
+        whole.chunks_mut(length)
+    }
+
     /// Writes each page's first byte back to it, as a write the compiler keeps.
     pub fn touch_by_writing(&mut self) {
         for index in 0..self.pages() {

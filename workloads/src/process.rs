@@ -38,6 +38,46 @@ pub fn wait(pid: u64) -> Result<()> {
     Ok(())
 }
 
+/// A forked child that has done its work and lives until this value is dropped.
+#[derive(Debug)]
+pub struct Child(u64);
+
+impl Child {
+    /// Forks a child, as [`fork`] does, and waits until it has run `body`.
+    ///
+    /// # Errors
+    /// If the kernel has no room for it.
+    pub fn start(body: impl FnOnce()) -> Result<Self> {
+        let (reader, writer) = rustix::pipe::pipe()?;
+        let pid = fork(|| {
+            body();
+            let _ = rustix::io::write(&writer, b"x");
+            sleep_for_ever();
+        })?;
+        let child = Self(pid);
+        drop(writer);
+        let read = rustix::io::read(&reader, &mut [0; 1])?;
+        ensure!(read == 1, "the child ended early");
+        Ok(child)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.0).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+        let _ = wait(self.0);
+    }
+}
+
 /// Sleeps until a signal ends the process.
 pub fn sleep_for_ever() {
     loop {
@@ -114,6 +154,12 @@ pub fn grow_stack(pages: usize) {
         grow_stack(pages - 1);
     }
     std::hint::black_box(&page);
+}
+
+/// Ends the process as it is: nothing is cleaned up, no memory is unmapped first.
+pub fn end_at_once() -> ! {
+    // SAFETY: Takes a number and does not return.
+    unsafe { libc::_exit(0) }
 }
 
 /// Ends the calling thread and leaves the process to the others.

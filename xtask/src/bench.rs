@@ -3,20 +3,30 @@
 
 use anyhow::Result;
 
+use crate::cli::Guest;
 use crate::lab::Lab;
 use crate::vm::{self, VmRequest};
 
 /// The largest inputs, twice over: ours and the peer's.
 const MEMORY_MIB: u32 = 6144;
 
+/// Benchmarks whose peer is a program that only the full guest has.
+const WANT_FULL_GUEST: [&str; 1] = ["pf_stat"];
+
 /// Runs all benchmarks, or one.
 pub fn run(lab: &Lab, kernel: &str, name: Option<&str>, args: &[String]) -> Result<u8> {
     let mut command = vec!["pagelens-bench"];
     command.extend(name);
     command.extend(args.iter().map(String::as_str));
+    let guest = if name.is_none_or(|name| WANT_FULL_GUEST.contains(&name)) {
+        Guest::Full
+    } else {
+        Guest::Minimal
+    };
     vm::run(
         lab,
         VmRequest {
+            guest,
             memory_mib: MEMORY_MIB,
             ..VmRequest::new(kernel, &command)
         },

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::cli::Guest;
 use crate::lab::Lab;
 use crate::lint;
 use crate::programs;
@@ -14,6 +15,9 @@ use crate::vm::{self, VmRequest};
 
 /// The guest tests' programs hold up to 800 MB, and the checkers of the debug kernel take as much.
 const MEMORY_MIB: u32 = 4096;
+
+/// How the names of tests begin that want the full guest.
+const FULL: &str = "full::";
 
 /// Where the test binary is put in the guest.
 const GUEST_BINARY: &str = "/root/guest-tests";
@@ -89,8 +93,35 @@ fn lab_tests(lab: &Lab, kernel: &str, filter: Option<&str>) -> Result<bool> {
     run::passthrough(cargo.env(KERNEL_VARIABLE, kernel))
 }
 
+/// Tests whose name begins with `full::` run in the full guest, the others in the minimal one.
 fn guest_tests(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<u8> {
-    lab.ui.note(&format!("— guest tests on {kernel} —"));
+    let is_full = filter.is_some_and(|filter| filter.starts_with(FULL));
+    if !is_full {
+        let filter = filter.into_iter().chain(["--skip", FULL]);
+        let status = run_guest_tests(lab, kernel, Guest::Minimal, long, filter)?;
+        if status != 0 {
+            return Ok(status);
+        }
+    }
+    if is_full || filter.is_none() {
+        let filter = [filter.unwrap_or(FULL)];
+        return run_guest_tests(lab, kernel, Guest::Full, long, filter);
+    }
+    Ok(0)
+}
+
+fn run_guest_tests<'a>(
+    lab: &Lab,
+    kernel: &str,
+    guest: Guest,
+    long: bool,
+    filter: impl IntoIterator<Item = &'a str>,
+) -> Result<u8> {
+    let what = match guest {
+        Guest::Minimal => "guest tests",
+        Guest::Full => "guest tests with real programs",
+    };
+    lab.ui.note(&format!("— {what} on {kernel} —"));
     let binary = programs::build_guest_tests(lab)?;
     let mut command = vec![
         "env",
@@ -103,6 +134,7 @@ fn guest_tests(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Res
     command.extend([GUEST_BINARY, "--test-threads=1"]);
     command.extend(filter);
     let request = VmRequest {
+        guest,
         memory_mib: MEMORY_MIB,
         copies: vec![(binary, PathBuf::from(GUEST_BINARY))],
         ..VmRequest::new(kernel, &command)

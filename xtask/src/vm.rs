@@ -37,6 +37,9 @@ pub const KERNEL_REPORT: u8 = 126;
 /// A kernel that has reported a defect may never end: how long it gets to do so.
 const GRACE_AFTER_REPORT: Duration = Duration::from_secs(60);
 
+/// See [`run_once_started`].
+const BOOTS_AT_MOST: usize = 4;
+
 /// The streams that QEMU writes, in the order of their file descriptor sets.
 const STREAMS: [&str; 5] = ["console", "out", "err", "fetch", "verdict"];
 
@@ -125,6 +128,8 @@ pub struct End {
     pub console: String,
     /// The archive of fetched files.
     pub fetched: Vec<u8>,
+    /// Whether the guest got as far as its command.
+    pub started: bool,
 }
 
 /// Runs a request to its end; the result is the process's exit status.
@@ -149,7 +154,7 @@ pub fn run(lab: &Lab, request: VmRequest) -> Result<u8> {
     if request.command.is_empty() {
         return machine.interact().map(|()| 0);
     }
-    let end = machine.run(&mut std::io::stdout(), &mut std::io::stderr())?;
+    let end = run_once_started(lab, &machine)?;
     let log = keep_console(lab, &end.console)?;
     let fetched = unpack(&end.fetched, &request.fetches);
     let status = judge(&end, request.allow_report, &log)?;
@@ -157,6 +162,23 @@ pub fn run(lab: &Lab, request: VmRequest) -> Result<u8> {
         fetched?;
     }
     Ok(status)
+}
+
+/// Runs the machine; boots again when an emulated kernel died before its first process.
+///
+/// An emulated processor may execute a breakpoint that another one has just patched away, which a
+/// real one never does; a kernel that patches itself while it boots then dies of an `int3` (seen
+/// about once in thirty boots). Nothing of ours has run by then, so that no report is lost.
+fn run_once_started(lab: &Lab, machine: &Machine) -> Result<End> {
+    for _ in 1..BOOTS_AT_MOST {
+        let end = machine.run(&mut std::io::stdout(), &mut std::io::stderr())?;
+        if end.started || end.report.is_none() || machine.accel != Accel::Tcg {
+            return Ok(end);
+        }
+        lab.ui
+            .note("the emulated kernel died before its first process: booting again");
+    }
+    machine.run(&mut std::io::stdout(), &mut std::io::stderr())
 }
 
 /// The exit status, with the reasons on stderr.
@@ -235,6 +257,8 @@ impl Machine {
         let mut command = run::dying_with_us("qemu-system-x86_64");
         command
             .args([
+                "-machine",
+                "q35",
                 "-nodefaults",
                 "-no-user-config",
                 "-no-reboot",
@@ -379,6 +403,7 @@ impl Machine {
                 report,
                 console,
                 fetched: joined(fetch)?,
+                started: verdict.started,
             })
         })
     }
@@ -418,6 +443,7 @@ struct Streams {
 /// The lines that the guest's first process leaves.
 #[derive(Default)]
 struct Verdict {
+    started: bool,
     exit: Option<u8>,
     taint: u64,
     leaks: Option<String>,
@@ -429,6 +455,7 @@ impl Verdict {
         let mut verdict = Self::default();
         for line in text.lines() {
             match line.split_once(": ") {
+                Some(("started", _)) => verdict.started = true,
                 Some(("exit", status)) => verdict.exit = status.parse().ok(),
                 Some(("taint", word)) => verdict.taint = word.parse().unwrap_or_default(),
                 Some(("lab", why)) => verdict.lab = Some(why.to_owned()),
@@ -513,9 +540,11 @@ mod tests {
 
     #[test]
     fn a_verdict_is_read_whole() {
-        let verdict =
-            Verdict::parse("leak: unreferenced object\nleak:   size 64\ntaint: 4096\nexit: 3\n");
+        let verdict = Verdict::parse(
+            "started: yes\nleak: unreferenced object\nleak:   size 64\ntaint: 4096\nexit: 3\n",
+        );
         assert_eq!(verdict.exit, Some(3));
+        assert!(verdict.started);
         assert!(verdict.leaks.as_deref().unwrap().contains("size 64"));
         assert_eq!(verdict.taint_report(), None);
         assert!(Verdict::parse("taint: 512\n").taint_report().is_some());
@@ -531,6 +560,7 @@ mod tests {
             report: report.map(str::to_owned),
             console: String::new(),
             fetched: Vec::new(),
+            started: true,
         }
     }
 

@@ -129,7 +129,7 @@ impl Peer {
                     && (flags != 0 || frame != self.zero_frame && is_ordinary(map));
                 if is_resident {
                     valid += 1;
-                    if is_read_only(map, flags) {
+                    if is_read_only(map, flags) && is_ordinary(map) {
                         self.pages.push(Page {
                             frame,
                             pid,
@@ -172,7 +172,8 @@ impl Peer {
     }
 }
 
-/// Whether entries without flags may be resident here: not in the kernel's own mappings.
+/// Not one of the kernel's own mappings: those have device memory, which is not resident, and
+/// pages that process_vm_readv refuses.
 fn is_ordinary(map: &MemoryMap) -> bool {
     !matches!(&map.pathname, MMapPath::Vvar | MMapPath::Other(_))
 }

@@ -16,7 +16,6 @@ pub const MAX_NAME: usize = 15;
 
 /// `struct pf_stat` on a 64-bit machine.
 #[repr(C)]
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PfStat {
     /// Number of memory areas, at most [`MAX_AREAS`].
     pub nb_vma: i32,
@@ -30,83 +29,22 @@ pub struct PfStat {
     pub vma_list_end: [u64; MAX_AREAS],
 }
 
-/// Bytes of the structure.
-pub const SIZE: usize = size_of::<PfStat>();
+/// Words of 64 bits in the structure. Its bytes are moved as words: the padding after `nb_vma`, too,
+/// then has a value.
+pub const WORDS: usize = size_of::<PfStat>() / 8;
 
-const _: () = assert!(SIZE == 3088);
+/// The word with `nb_vma` in its lower half.
+pub const COUNT: usize = 0;
+/// The word with `cow_page_faults`.
+pub const TOTAL: usize = core::mem::offset_of!(PfStat, cow_page_faults) / 8;
+/// The first word of `vma_fault`.
+pub const FAULTS: usize = core::mem::offset_of!(PfStat, vma_fault) / 8;
+/// The first word of `vma_list_start`.
+pub const STARTS: usize = core::mem::offset_of!(PfStat, vma_list_start) / 8;
+/// The first word of `vma_list_end`.
+pub const ENDS: usize = core::mem::offset_of!(PfStat, vma_list_end) / 8;
 
-const TOTAL: usize = core::mem::offset_of!(PfStat, cow_page_faults);
-const FAULTS: usize = core::mem::offset_of!(PfStat, vma_fault);
-const STARTS: usize = core::mem::offset_of!(PfStat, vma_list_start);
-const ENDS: usize = core::mem::offset_of!(PfStat, vma_list_end);
-
-/// Writes a structure as its bytes, which are zeros at first.
-pub struct Encoder<'a>(pub &'a mut [u8; SIZE]);
-
-impl Encoder<'_> {
-    /// Writes the two numbers.
-    pub fn set_totals(&mut self, areas: i32, faults: i64) {
-        self.put(0, areas.to_ne_bytes());
-        self.put(TOTAL, faults.to_ne_bytes());
-    }
-
-    /// Writes what belongs to the area with this number; beyond [`MAX_AREAS`] nothing.
-    pub fn set_area(&mut self, number: usize, faults: i64, start: u64, end: u64) {
-        if number < MAX_AREAS {
-            let offset = number.wrapping_mul(8);
-            self.put(FAULTS.wrapping_add(offset), faults.to_ne_bytes());
-            self.put(STARTS.wrapping_add(offset), start.to_ne_bytes());
-            self.put(ENDS.wrapping_add(offset), end.to_ne_bytes());
-        }
-    }
-
-    fn put<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) {
-        let to = self.0.get_mut(offset..).and_then(|rest| rest.get_mut(..N));
-        if let Some(to) = to {
-            to.copy_from_slice(&bytes);
-        }
-    }
-}
-
-impl PfStat {
-    /// Reads a structure from its bytes.
-    pub fn decode(bytes: &[u8; SIZE]) -> Self {
-        let word = |offset| u64::from_ne_bytes(get(bytes, offset));
-        let array = |from: usize| {
-            core::array::from_fn(|number| word(from.wrapping_add(number.wrapping_mul(8))))
-        };
-        Self {
-            nb_vma: i32::from_ne_bytes(get(bytes, 0)),
-            cow_page_faults: word(TOTAL) as i64,
-            vma_fault: array(FAULTS).map(|faults| faults as i64),
-            vma_list_start: array(STARTS),
-            vma_list_end: array(ENDS),
-        }
-    }
-}
-
-fn get<const N: usize>(bytes: &[u8; SIZE], offset: usize) -> [u8; N] {
-    let from = bytes.get(offset..).and_then(|rest| rest.first_chunk());
-    from.copied().unwrap_or([0; N])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_set_is_decoded() {
-        let mut bytes = [0; SIZE];
-        let mut encoder = Encoder(&mut bytes);
-        encoder.set_totals(2, 7);
-        encoder.set_area(0, 3, 0x1000, 0x2000);
-        encoder.set_area(127, 4, 0x3000, 0x5000);
-        encoder.set_area(128, 9, 9, 9);
-        let decoded = PfStat::decode(&bytes);
-        assert_eq!((decoded.nb_vma, decoded.cow_page_faults), (2, 7));
-        assert_eq!((decoded.vma_fault[0], decoded.vma_fault[127]), (3, 4));
-        assert_eq!(decoded.vma_list_start[127], 0x3000);
-        assert_eq!(decoded.vma_list_end[0], 0x2000);
-        assert_eq!(decoded.vma_fault[1..127], [0; 126]);
-    }
-}
+const _: () = assert!(size_of::<PfStat>() == 3088);
+const _: () = assert!(TOTAL == 1 && FAULTS == 2 && ENDS + MAX_AREAS == WORDS);
+// The lower half of a word comes first.
+const _: () = assert!(cfg!(target_endian = "little"));

@@ -23,8 +23,8 @@ pub enum Kind {
     Reused,
     /// The zero page, small or huge, was replaced by a page of its own.
     ZeroFilled,
-    /// A huge page was split so that one of its small pages could be copied. The fault is counted
-    /// as [`Kind::Copied`] or [`Kind::ZeroFilled`] as well.
+    /// A huge page was split so that one of its small pages could be written to. The fault is also
+    /// counted as what became of the small page.
     Split,
     /// A private page of a file that was not present was written to and copied at once. Not a CoW
     /// fault in the sense above: the page was not present.
@@ -74,9 +74,10 @@ impl Counts {
         *count = count.saturating_add(1);
     }
 
-    /// A page that was counted as copied turned out to be taken over.
-    pub fn turn_into_reuse(&mut self) {
-        self.copied = self.copied.saturating_sub(1);
+    /// A page that was counted as `was` turned out to be taken over.
+    pub fn turn_into_reuse(&mut self, was: Kind) {
+        let count = self.of(was);
+        *count = count.saturating_sub(1);
         self.add(Kind::Reused);
     }
 
@@ -115,21 +116,17 @@ impl Facts {
     pub const USERFAULTFD: u32 = 1 << 2;
     /// Another task than the owner of the memory.
     pub const REMOTE: u32 = 1 << 3;
-    /// A huge page was split on behalf of this fault.
-    pub const SPLIT: u32 = 1 << 4;
-    /// And it was the huge zero page.
-    pub const SPLIT_ZERO: u32 = 1 << 5;
     /// The zero page.
-    pub const ZERO: u32 = 1 << 6;
+    pub const ZERO: u32 = 1 << 4;
     /// An anonymous page.
-    pub const ANONYMOUS: u32 = 1 << 7;
+    pub const ANONYMOUS: u32 = 1 << 5;
     /// It belongs to this address space alone, and the kernel knows it.
-    pub const EXCLUSIVE: u32 = 1 << 8;
+    pub const EXCLUSIVE: u32 = 1 << 6;
     /// Part of a large folio that is mapped and held by this address space alone: the kernel finds
     /// that out now and takes it over.
-    pub const SOLE: u32 = 1 << 9;
+    pub const SOLE: u32 = 1 << 7;
     /// Not part of a large folio.
-    pub const SMALL: u32 = 1 << 10;
+    pub const SMALL: u32 = 1 << 8;
 
     /// Whether all of `facts` hold.
     pub const fn has(self, facts: u32) -> bool {
@@ -150,47 +147,45 @@ impl Facts {
         if self.has(Self::REMOTE) {
             return Outcome::Count(Kind::Remote);
         }
-        if self.has(Self::SPLIT_ZERO) {
-            // Counted when the huge zero page was written to.
-            return Outcome::Count(Kind::Split);
-        }
-        let kind = if self.has(Self::ZERO) {
+        Outcome::Count(if self.has(Self::ZERO) {
             Kind::ZeroFilled
         } else if self.has(Self::SOLE) {
             Kind::Reused
         } else {
             Kind::Copied
-        };
-        if self.has(Self::SPLIT) {
-            return Outcome::CountTwo(Kind::Split, kind);
-        }
-        Outcome::Count(kind)
+        })
     }
 
-    /// The same at the entry of the handler of write-protected huge pages. It splits all but the
-    /// huge zero page, which it replaces, and those that it takes over.
+    /// The same at the entry of the handler of write-protected huge pages.
+    ///
+    /// It replaces the huge zero page by a huge page if it can have one. Others it takes over or
+    /// splits; they count as split until the kernel says that it takes them over.
     pub const fn huge_outcome(self) -> Outcome {
         if self.has(Self::UNSHARE) {
             return Outcome::Unshare;
         }
-        match (self.has(Self::SHARED), self.has(Self::ZERO)) {
-            (false, true) if self.has(Self::REMOTE) => Outcome::Count(Kind::Remote),
-            (false, true) => Outcome::Count(Kind::ZeroFilled),
-            _ => Outcome::Nothing,
+        if self.0 & (Self::SHARED | Self::EXCLUSIVE) != 0 {
+            return Outcome::Nothing;
+        }
+        match (self.has(Self::ZERO), self.has(Self::REMOTE)) {
+            (true, false) => Outcome::HugeZero,
+            (true, true) => Outcome::Count(Kind::Remote),
+            (false, _) => Outcome::Count(Kind::Split),
         }
     }
 
-    /// What is to be counted when the kernel makes an anonymous page exclusive. A small page was
-    /// counted as copied before; a huge one was not.
+    /// What is to be counted when the kernel makes an anonymous page exclusive.
     pub const fn takeover(self) -> Outcome {
-        if self.has(Self::EXCLUSIVE) || (self.has(Self::SMALL) && self.has(Self::REMOTE)) {
-            Outcome::Nothing
-        } else if self.has(Self::SMALL) {
-            Outcome::Takeover(Takeover::NotCopied)
-        } else if self.has(Self::REMOTE) {
-            Outcome::Takeover(Takeover::Count(Kind::Remote))
-        } else {
-            Outcome::Takeover(Takeover::Count(Kind::Reused))
+        if self.has(Self::EXCLUSIVE) {
+            return Outcome::Nothing;
+        }
+        Outcome::Takeover {
+            was: if self.has(Self::SMALL) {
+                Kind::Copied
+            } else {
+                Kind::Split
+            },
+            is_remote: self.has(Self::REMOTE),
         }
     }
 }
@@ -204,19 +199,16 @@ pub enum Outcome {
     Unshare,
     /// One more of this kind.
     Count(Kind),
-    /// One more of each.
-    CountTwo(Kind, Kind),
-    /// The kernel takes a page over.
-    Takeover(Takeover),
-}
-
-/// What a take-over means for the counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takeover {
-    /// A page that was counted as copied is not.
-    NotCopied,
-    /// One more of this kind.
-    Count(Kind),
+    /// The huge zero page is replaced, or else split: then a fault at the same address on the
+    /// small zero page follows, and that one is [`Kind::Split`].
+    HugeZero,
+    /// The page that was counted as `was` is taken over.
+    Takeover {
+        /// [`Kind::Copied`] or [`Kind::Split`].
+        was: Kind,
+        /// By another task; a small page was then counted as [`Kind::Remote`].
+        is_remote: bool,
+    },
 }
 
 #[cfg(test)]
@@ -246,23 +238,23 @@ mod tests {
             outcome(anonymous | Facts::SOLE),
             Outcome::Count(Kind::Reused)
         );
-        assert_eq!(
-            outcome(anonymous | Facts::SPLIT),
-            Outcome::CountTwo(Kind::Split, Kind::Copied)
-        );
     }
 
     #[test]
-    fn the_huge_zero_page_is_one_fault_whether_it_is_split_or_not() {
-        let whole = Facts(Facts::ZERO).huge_outcome();
-        assert_eq!(whole, Outcome::Count(Kind::ZeroFilled));
-        let split = outcome(Facts::SPLIT | Facts::SPLIT_ZERO | Facts::ZERO);
-        assert_eq!(split, Outcome::Count(Kind::Split));
+    fn a_huge_page_is_split_unless_it_is_taken_over_or_zero() {
+        let huge = |facts| Facts(facts).huge_outcome();
+        assert_eq!(huge(0), Outcome::Count(Kind::Split));
+        assert_eq!(huge(Facts::ZERO), Outcome::HugeZero);
+        assert_eq!(huge(Facts::EXCLUSIVE), Outcome::Nothing);
+        assert_eq!(huge(Facts::UNSHARE), Outcome::Unshare);
+        let takeover = Facts(0).takeover();
+        let (was, is_remote) = (Kind::Split, false);
+        assert_eq!(takeover, Outcome::Takeover { was, is_remote });
     }
 
     proptest! {
         #[test]
-        fn nothing_is_counted_for_a_page_that_is_not_shared_by_copying(facts in 0_u32..2048) {
+        fn nothing_is_counted_for_a_page_that_is_not_shared_by_copying(facts in 0_u32..512) {
             let skip = Facts::SHARED | Facts::USERFAULTFD | Facts::EXCLUSIVE;
             if facts & skip != 0 && facts & Facts::UNSHARE == 0 {
                 prop_assert_eq!(outcome(facts), Outcome::Nothing);
@@ -270,14 +262,14 @@ mod tests {
         }
 
         #[test]
-        fn what_another_task_does_is_never_a_fault_of_the_owner(facts in 0_u32..2048) {
+        fn what_another_task_does_is_never_a_fault_of_the_owner(facts in 0_u32..512) {
             let facts = Facts(facts | Facts::REMOTE);
-            for outcome in [facts.outcome(), facts.huge_outcome(), facts.takeover()] {
+            for outcome in [facts.outcome(), facts.huge_outcome()] {
                 let allowed = [
                     Outcome::Nothing,
                     Outcome::Unshare,
                     Outcome::Count(Kind::Remote),
-                    Outcome::Takeover(Takeover::Count(Kind::Remote)),
+                    Outcome::Count(Kind::Split),
                 ];
                 prop_assert!(allowed.contains(&outcome), "{:?}", outcome);
             }
@@ -287,7 +279,7 @@ mod tests {
         fn a_take_over_never_changes_the_number_of_faults(copied in 1_u64.., reused: u32) {
             let mut counts = Counts { copied, reused: reused.into(), ..Counts::ZERO };
             let before = counts.faults();
-            counts.turn_into_reuse();
+            counts.turn_into_reuse(Kind::Copied);
             prop_assert_eq!(counts.faults(), before);
         }
     }

@@ -27,7 +27,7 @@
 //! | 112–121 | 0, or 1 + the index of that word |
 //! | 127 | a class begins here |
 
-use crate::sort::{dedup, end_of_run, sort, Buckets, Pacer, Records};
+use crate::sort::{dedup, end_of_run, sort, Pacer, Records, Scratch};
 use core::ops::Range;
 
 /// 64-bit words in a frame.
@@ -81,11 +81,11 @@ pub const fn candidate(pfn: u64) -> u128 {
 /// What the pacer's `pause` returned.
 pub fn unite<R: Records, E, P: FnMut() -> Result<(), E>>(
     candidates: &mut R,
-    buckets: &mut Buckets,
+    scratch: &mut Scratch<'_>,
     pacer: &mut Pacer<P>,
 ) -> Result<(), E> {
     let all = 0..candidates.len();
-    sort(candidates, all, PFN, buckets, pacer)?;
+    sort(candidates, all, PFN, scratch, pacer)?;
     dedup(candidates, PFN, pacer)
 }
 
@@ -97,20 +97,20 @@ pub fn unite<R: Records, E, P: FnMut() -> Result<(), E>>(
 pub fn group<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
     candidates: &mut R,
     frames: &S,
-    buckets: &mut Buckets,
+    scratch: &mut Scratch<'_>,
     pacer: &mut Pacer<P>,
 ) -> Result<Duplicates, E> {
-    unite(candidates, buckets, pacer)?;
+    unite(candidates, scratch, pacer)?;
     take_samples(candidates, frames, pacer)?;
     let all = 0..candidates.len();
-    sort(candidates, all.clone(), KEY, buckets, pacer)?;
+    sort(candidates, all.clone(), KEY, scratch, pacer)?;
     let mut kept = 0;
     keep_classes(candidates, all, &mut kept, pacer)?;
     candidates.truncate(kept);
 
     let mut found = Duplicates::default();
     while !candidates.is_empty() {
-        round(candidates, frames, buckets, pacer, &mut found)?;
+        round(candidates, frames, scratch, pacer, &mut found)?;
     }
     Ok(found)
 }
@@ -137,7 +137,7 @@ fn take_samples<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
 fn round<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
     records: &mut R,
     frames: &S,
-    buckets: &mut Buckets,
+    scratch: &mut Scratch<'_>,
     pacer: &mut Pacer<P>,
     found: &mut Duplicates,
 ) -> Result<(), E> {
@@ -146,7 +146,7 @@ fn round<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
         let end = end_of_class(records, start);
         let class = start..end;
         let (equal, gone) = compare(records, frames, class.clone(), pacer)?;
-        sort(records, class.clone(), KEY, buckets, pacer)?;
+        sort(records, class.clone(), KEY, scratch, pacer)?;
         if equal > 1 {
             found.frames = found.frames.wrapping_add(equal as u64);
             found.groups = found.groups.wrapping_add(1);

@@ -11,7 +11,7 @@
 //! are counted together, without an address. Entering costs one hash and, as a rule, one look; a
 //! repeated area not even that.
 
-use crate::cow::{Counts, Kind, Outcome, Takeover};
+use crate::cow::{Counts, Kind};
 use core::ops::DerefMut;
 
 /// The counts of faults in areas that began at one address.
@@ -57,6 +57,28 @@ pub struct Ledger<B, I> {
     elsewhere: Counts,
 }
 
+/// What an area's counts are added up in.
+pub trait Tally: Copy + Default {
+    /// Adds counts.
+    fn add(&mut self, counts: &Counts);
+}
+
+impl Tally for Counts {
+    fn add(&mut self, counts: &Counts) {
+        self.merge(counts);
+    }
+}
+
+/// CoW faults of all kinds together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults(pub u64);
+
+impl Tally for Faults {
+    fn add(&mut self, counts: &Counts) {
+        self.0 = self.0.saturating_add(counts.faults());
+    }
+}
+
 /// What [`Ledger::fold`] could not assign to an area, and all of it together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Folded {
@@ -90,27 +112,14 @@ impl<B: DerefMut<Target = [Bucket]>, I: DerefMut<Target = [u16]>> Ledger<B, I> {
         self.elsewhere = Counts::ZERO;
     }
 
-    /// Enters what a fault in the area that begins at `start` means.
-    pub fn enter(&mut self, start: u64, outcome: Outcome) {
-        let counts = match outcome {
-            Outcome::Nothing | Outcome::Unshare => return,
-            _ => self.counts_at(start),
-        };
-        match outcome {
-            Outcome::Nothing | Outcome::Unshare => {}
-            Outcome::Count(kind) => counts.add(kind),
-            Outcome::CountTwo(one, two) => {
-                counts.add(one);
-                counts.add(two);
-            }
-            Outcome::Takeover(Takeover::Count(kind)) => counts.add(kind),
-            Outcome::Takeover(Takeover::NotCopied) => counts.turn_into_reuse(),
-        }
+    /// Enters one more fault of a kind in the area that begins at `start`.
+    pub fn count(&mut self, start: u64, kind: Kind) {
+        self.counts_at(start).add(kind);
     }
 
-    /// Enters one fault of a kind.
-    pub fn count(&mut self, start: u64, kind: Kind) {
-        self.enter(start, Outcome::Count(kind));
+    /// A fault in that area that was counted as `was` turned out to be a take-over.
+    pub fn turn_into_reuse(&mut self, start: u64, was: Kind) {
+        self.counts_at(start).turn_into_reuse(was);
     }
 
     /// The buckets in use, in the order in which their areas had their first fault.
@@ -118,18 +127,19 @@ impl<B: DerefMut<Target = [Bucket]>, I: DerefMut<Target = [u16]>> Ledger<B, I> {
         self.buckets.get(..self.used).unwrap_or_default()
     }
 
-    /// Assigns everything to `areas`, which ascend and do not overlap; `counts` becomes theirs, in
-    /// the same order. Areas without a place in `counts` are taken for gone.
-    pub fn fold(&self, areas: &[Area], counts: &mut [Counts]) -> Folded {
-        counts.fill(Counts::ZERO);
+    /// Assigns everything to `areas`, which ascend and do not overlap: it is added to `tallies`, in
+    /// the same order. Areas without a place in `tallies` are taken for gone.
+    pub fn fold<T: Tally>(&self, areas: &[Area], tallies: &mut [T]) -> Folded {
         let mut folded = Folded {
             gone: self.elsewhere,
             total: self.elsewhere,
         };
         for bucket in self.buckets() {
             folded.total.merge(&bucket.counts);
-            let area = find(areas, bucket.start).and_then(|number| counts.get_mut(number));
-            area.unwrap_or(&mut folded.gone).merge(&bucket.counts);
+            match find(areas, bucket.start).and_then(|number| tallies.get_mut(number)) {
+                Some(tally) => tally.add(&bucket.counts),
+                None => folded.gone.merge(&bucket.counts),
+            }
         }
         folded
     }
@@ -271,6 +281,16 @@ mod tests {
         }
 
         #[test]
+        fn faults_are_the_sum_of_their_kinds(faults in some_faults(), areas in some_areas()) {
+            let mut counts = vec![Counts::ZERO; areas.len()];
+            let mut sums = vec![Faults(0); areas.len()];
+            let ledger = entered(&faults, 64);
+            prop_assert_eq!(ledger.fold(&areas, &mut counts), ledger.fold(&areas, &mut sums));
+            let expected: Vec<Faults> = counts.iter().map(|c| Faults(c.faults())).collect();
+            prop_assert_eq!(sums, expected);
+        }
+
+        #[test]
         fn the_order_of_faults_does_not_matter(mut faults in some_faults(), areas in some_areas()) {
             let mut one = vec![Counts::ZERO; areas.len()];
             let mut other = one.clone();
@@ -331,7 +351,7 @@ mod tests {
         let mut ledger = entered(&[(4096, Kind::Copied), (8192, Kind::Reused)], 1);
         ledger.clear();
         assert_eq!(ledger.buckets(), &[]);
-        assert_eq!(ledger.fold(&[], &mut []), Folded::default());
+        assert_eq!(ledger.fold::<Counts>(&[], &mut []), Folded::default());
         ledger.count(8192, Kind::Reused);
         assert_eq!(ledger.buckets().len(), 1);
     }
@@ -345,8 +365,8 @@ mod tests {
     fn a_take_over_is_not_a_copy_any_more() {
         let mut ledger = ledger(2);
         ledger.count(0, Kind::Copied);
-        ledger.enter(0, Outcome::Takeover(Takeover::NotCopied));
-        assert_eq!(ledger.fold(&[], &mut []).total.reused, 1);
-        assert_eq!(ledger.fold(&[], &mut []).total.copied, 0);
+        ledger.turn_into_reuse(0, Kind::Copied);
+        assert_eq!(ledger.fold::<Counts>(&[], &mut []).total.reused, 1);
+        assert_eq!(ledger.fold::<Counts>(&[], &mut []).total.copied, 0);
     }
 }

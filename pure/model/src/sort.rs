@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Sorting many small records in place, in linear time, without needing them contiguous.
 //!
-//! An in-place radix sort ("American flag"): the records of a range are dealt into 256 buckets by
-//! the eight topmost bits in which they differ at all, then each bucket likewise. Bits that do not
-//! vary cost one look, so that the time depends on what tells the records apart and not on their
-//! width. A range that is in order already costs one look as well.
+//! An in-place radix sort ("American flag"): the records of a range are dealt into buckets by the
+//! topmost bits in which they differ at all, so many buckets that few records fall into each; those
+//! few are copied together and sorted by comparing. Bits that do not vary cost one look,
+//! so that the time depends on what tells the records apart and not on their width. A range that is
+//! in order already costs one look as well.
 
 use core::ops::Range;
 
@@ -60,36 +61,28 @@ impl<E, F: FnMut() -> Result<(), E>> Pacer<F> {
     }
 }
 
-/// Scratch space for [`sort`], lent by the caller because 2 KiB is much for a kernel stack.
-pub struct Buckets {
+/// Buckets that records are dealt into at most.
+pub const BUCKETS: usize = 1024;
+/// Records that are sorted together at most.
+pub const FEW: usize = 256;
+/// Bits that tell buckets apart at least: they bound the recursion, for the sake of a kernel stack.
+const BITS_MIN: u32 = 8;
+/// Records that should fall into a bucket.
+const IN_A_BUCKET: usize = 64;
+
+/// Scratch space for [`sort`], lent by the caller, with any contents.
+pub struct Scratch<'a> {
     /// Where the next record of a bucket goes.
-    next: [u32; 256],
-    /// Where the bucket ends.
-    end: [u32; 256],
+    pub next: &'a mut [u32; BUCKETS],
+    /// Where a bucket ends.
+    pub end: &'a mut [u32; BUCKETS],
+    /// Records that are sorted together.
+    pub few: &'a mut [u128; FEW],
 }
-
-impl Buckets {
-    /// Empty buckets.
-    pub const fn new() -> Self {
-        Self {
-            next: [0; 256],
-            end: [0; 256],
-        }
-    }
-}
-
-impl Default for Buckets {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Below this many records insertion is cheaper than dealing into buckets.
-const FEW: usize = 24;
 
 /// Sorts the records of `range` by those of their bits that are set in `mask`.
 ///
-/// Not stable. The recursion is at most 16 deep. At most 2³² records (64 GiB of them).
+/// Not stable. Recurses 16 times at most, and mostly once. At most 2³² records (64 GiB of them).
 ///
 /// # Errors
 ///
@@ -98,26 +91,30 @@ pub fn sort<R: Records, E, F: FnMut() -> Result<(), E>>(
     records: &mut R,
     range: Range<usize>,
     mask: u128,
-    buckets: &mut Buckets,
+    scratch: &mut Scratch<'_>,
     pacer: &mut Pacer<F>,
 ) -> Result<(), E> {
-    if range.len() <= FEW {
-        insert(records, range.clone(), mask);
+    if let Some(few) = scratch.few.get_mut(..range.len()) {
+        sort_few(records, range.start, mask, few);
         return pacer.tick(range.len() as u32);
     }
     let Some(top) = top_varying_bit(records, range.clone(), mask, pacer)? else {
         return Ok(());
     };
-    let shift = top.saturating_sub(7);
-    deal(records, range.clone(), mask, shift, buckets, pacer)?;
-    // The buckets are found again by their digit: keeping their bounds would cost 1 KiB a level.
+    let bits = (range.len() / IN_A_BUCKET)
+        .ilog2()
+        .clamp(BITS_MIN, BUCKETS.ilog2());
+    let shift = (top + 1).saturating_sub(bits);
+    let digit = Digit { mask, shift, bits };
+    deal(records, range.clone(), digit, scratch, pacer)?;
+    // The buckets are found again by their digit: keeping their bounds would cost a page a level.
     let below = mask & !(u128::MAX << shift);
     let mut start = range.start;
     while start < range.end {
         let end = end_of_run(records, start..range.end, mask & !below);
         pacer.tick((end - start) as u32)?;
         if end - start > 1 && below != 0 {
-            sort(records, start..end, below, buckets, pacer)?;
+            sort(records, start..end, below, scratch, pacer)?;
         }
         start = end;
     }
@@ -157,17 +154,29 @@ pub fn dedup<R: Records, E, F: FnMut() -> Result<(), E>>(
     Ok(())
 }
 
-fn insert<R: Records>(records: &mut R, range: Range<usize>, mask: u128) {
-    for index in range.start + 1..range.end {
-        let record = records.get(index);
-        let mut hole = index;
-        while hole > range.start && records.get(hole - 1) & mask > record & mask {
-            let larger = records.get(hole - 1);
-            records.set(hole, larger);
-            hole -= 1;
-        }
-        if hole != index {
-            records.set(hole, record);
+/// Sorts the records from `start` on, as many as there is room for in `few`.
+fn sort_few<R: Records>(records: &mut R, start: usize, mask: u128, few: &mut [u128]) {
+    for (index, record) in few.iter_mut().enumerate() {
+        *record = records.get(start + index);
+    }
+    shell_sort(few, mask);
+    for (index, record) in few.iter().enumerate() {
+        records.set(start + index, *record);
+    }
+}
+
+/// Shell's sort with Ciura's gaps. The standard library's is quicker for this many, but recurses,
+/// and for chosen contents needs most of a kernel stack.
+fn shell_sort(records: &mut [u128], mask: u128) {
+    for gap in [132, 57, 23, 10, 4, 1] {
+        for index in gap..records.len() {
+            let record = records[index];
+            let mut hole = index;
+            while hole >= gap && records[hole - gap] & mask > record & mask {
+                records[hole] = records[hole - gap];
+                hole -= gap;
+            }
+            records[hole] = record;
         }
     }
 }
@@ -195,20 +204,34 @@ fn top_varying_bit<R: Records, E, F: FnMut() -> Result<(), E>>(
     })
 }
 
-/// Deals the records into buckets by the eight bits above `shift`.
+/// The bits of a record that choose its bucket: `bits` of those of `mask`, from `shift` on.
+#[derive(Clone, Copy)]
+struct Digit {
+    mask: u128,
+    shift: u32,
+    bits: u32,
+}
+
+impl Digit {
+    #[inline]
+    fn of(self, record: u128) -> usize {
+        ((record & self.mask) >> self.shift) as usize & ((1 << self.bits) - 1)
+    }
+}
+
+/// Deals the records into buckets.
 fn deal<R: Records, E, F: FnMut() -> Result<(), E>>(
     records: &mut R,
     range: Range<usize>,
-    mask: u128,
-    shift: u32,
-    buckets: &mut Buckets,
+    digit: Digit,
+    scratch: &mut Scratch<'_>,
     pacer: &mut Pacer<F>,
 ) -> Result<(), E> {
-    let digit = |record: u128| usize::from(((record & mask) >> shift) as u8);
-    let Buckets { next, end } = buckets;
-    *end = [0; 256];
+    let used = ..BUCKETS.min(1 << digit.bits);
+    let (next, end) = (&mut scratch.next[used], &mut scratch.end[used]);
+    end.fill(0);
     for index in range.clone() {
-        let count = &mut end[digit(records.get(index))];
+        let count = &mut end[digit.of(records.get(index))];
         *count = count.wrapping_add(1);
         pacer.tick(1)?;
     }
@@ -218,12 +241,12 @@ fn deal<R: Records, E, F: FnMut() -> Result<(), E>>(
         at = at.wrapping_add(*end);
         *end = at;
     }
-    for bucket in 0..256 {
+    for bucket in 0..end.len() {
         while next[bucket] < end[bucket] {
             // Follow the chain of displaced records until one belongs here.
             let mut record = records.get(next[bucket] as usize);
             loop {
-                let home = digit(record);
+                let home = digit.of(record);
                 let slot = next[home];
                 next[home] = slot.wrapping_add(1);
                 pacer.tick(1)?;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Snapshots while everything changes.
 
+use std::fs;
+
 use anyhow::{ensure, Result};
 use pagelens::MemoryInfo;
-use workloads::{Module, Workload};
+use workloads::{Module, SysSetting, Workload};
 
-use super::{pages_in_groups, Loaded};
+use super::{holder, pages_in_groups, Loaded};
 
 /// One of each kind of change, without rest.
 fn storm() -> Result<Vec<Workload>> {
@@ -35,6 +37,34 @@ fn two_hundred_resets_in_a_storm_stay_right_about_who_stands_still() -> Result<(
         let tester = loaded.info.program(b"tester")?;
         assert_eq!(tester.duplicates, pages_in_groups(600, 2), "round {round}");
     }
+    Ok(())
+}
+
+#[test]
+fn khugepaged_does_not_change_the_figures_of_who_stands_still() -> Result<()> {
+    const KHUGEPAGED: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged";
+    let mut loaded = Loaded::new()?;
+    let _no_pause = SysSetting::set(format!("{KHUGEPAGED}/scan_sleep_millisecs"), "1")?;
+    let _much = SysSetting::set(format!("{KHUGEPAGED}/pages_to_scan"), "4096")?;
+    let collapsed = || -> Result<u64> {
+        Ok(fs::read_to_string(format!("{KHUGEPAGED}/pages_collapsed"))?
+            .trim()
+            .parse()?)
+    };
+    let before = collapsed()?;
+    let _small_at_first = SysSetting::huge_pages("madvise")?;
+    for round in 0..20 {
+        let mut still = holder("still", &["fill:aa:4096", "fill:bb:4096"])?;
+        still.ask("collapsible")?;
+        for _ in 0..10 {
+            let duplicates = loaded.now("still")?.duplicates;
+            assert_eq!(duplicates, pages_in_groups(8192, 2), "round {round}");
+        }
+    }
+    ensure!(
+        collapsed()? > before,
+        "khugepaged did nothing: nothing was tried"
+    );
     Ok(())
 }
 

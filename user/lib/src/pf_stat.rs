@@ -10,7 +10,10 @@
 use std::fs;
 use std::ops::Range;
 
-use abi::pf_stat::{PfStat, NR_CLEANUP, NR_GET_INFO, NR_SET_PARAM, SIZE};
+pub use abi::pf_stat::WORDS;
+use abi::pf_stat::{
+    COUNT, ENDS, FAULTS, MAX_AREAS, NR_CLEANUP, NR_GET_INFO, NR_SET_PARAM, STARTS, TOTAL,
+};
 
 use crate::error::{Error, Result};
 use crate::syscall::call;
@@ -58,15 +61,23 @@ pub fn set_param(name: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Call`].
 pub fn get_info(name: &[u8]) -> Result<Faults> {
-    let mut bytes = [0; SIZE];
+    let mut words = [0; WORDS];
+    get_info_raw(name, &mut words)?;
+    Ok(faults(&words))
+}
+
+/// As [`get_info`], but leaves the `struct pf_stat` as its words (see `abi::pf_stat`).
+///
+/// # Errors
+/// [`Error::Call`].
+pub fn get_info_raw(name: &[u8], words: &mut [u64; WORDS]) -> Result<()> {
     let arguments = [
         name.as_ptr() as usize,
         name.len(),
-        bytes.as_mut_ptr() as usize,
+        words.as_mut_ptr() as usize,
     ];
     // SAFETY: The call reads the name and writes a `struct pf_stat`, for which there is room.
-    done("pf_get_info", unsafe { call(NR_GET_INFO, arguments) })?;
-    Ok(faults(&PfStat::decode(&bytes)))
+    done("pf_get_info", unsafe { call(NR_GET_INFO, arguments) })
 }
 
 /// Tracks nothing any more.
@@ -85,16 +96,14 @@ fn done(name: &'static str, result: std::io::Result<usize>) -> Result<()> {
     }
 }
 
-fn faults(raw: &PfStat) -> Faults {
-    let count = usize::try_from(raw.nb_vma).unwrap_or(0);
-    let ranges = raw.vma_list_start.iter().zip(&raw.vma_list_end);
-    let areas = ranges.zip(&raw.vma_fault).take(count);
+fn faults(words: &[u64; WORDS]) -> Faults {
+    let areas = (0..MAX_AREAS).take(words[COUNT] as u32 as usize);
     Faults {
-        total: raw.cow_page_faults.try_into().unwrap_or(0),
+        total: words[TOTAL],
         areas: areas
-            .map(|((start, end), faults)| Area {
-                addresses: *start..*end,
-                faults: (*faults).try_into().unwrap_or(0),
+            .map(|number| Area {
+                addresses: words[STARTS + number]..words[ENDS + number],
+                faults: words[FAULTS + number],
             })
             .collect(),
     }
@@ -170,6 +179,17 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_become_areas() {
+        let mut words = [0; WORDS];
+        (words[COUNT], words[TOTAL]) = (2, 9);
+        (words[FAULTS + 1], words[STARTS + 1], words[ENDS + 1]) = (7, 0x1000, 0x3000);
+        let faults = faults(&words);
+        assert_eq!((faults.total, faults.areas.len()), (9, 2));
+        assert_eq!(faults.at(0x2FFF), Some(7));
+        assert_eq!(faults.at(0x3000), None);
+    }
 
     #[test]
     fn a_line_of_the_ledger_is_taken_apart() {

@@ -25,6 +25,7 @@
 //! | step | |
 //! |---|---|
 //! | `mergeable` | offers it to KSM |
+//! | `collapsible` | offers it to khugepaged |
 //! | `pageout` | sends the writable private memory to swap |
 //! | `lateheap:N` | declares that the heap began N bytes later; answers where that is |
 //! | `undumpable` | lets only the privileged look into the process |
@@ -116,6 +117,7 @@ impl Holder {
             "stack" => process::grow_stack(number(rest)?),
             "threads" => threads(number(rest)?)?,
             "mergeable" => self.advise_all(Advice::LinuxMergeable)?,
+            "collapsible" => self.advise_all(Advice::LinuxHugepage)?,
             "lateheap" => return process::start_heap_later(number(rest)?).map(Some),
             "pageout" => self.page_out()?,
             "undumpable" => set_dumpable_behavior(DumpableBehavior::NotDumpable)?,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Grouping against a map from contents to counts.
 
-use crate::support::{cases, longest, Array};
+use crate::support::{cases, longest, Array, Space};
 use model::group::{candidate, group, Duplicates, Frame, Frames, WORDS};
-use model::sort::{Buckets, Pacer};
+use model::sort::Pacer;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +61,7 @@ fn grouped(frames: BTreeMap<u64, Contents>, candidates: &[u64]) -> (Duplicates, 
     }));
     let mut records = Array(candidates.iter().map(|&pfn| candidate(pfn)).collect());
     let mut pacer = Pacer::new(|| Ok::<(), ()>(()));
-    let found = group(&mut records, &memory, &mut Buckets::new(), &mut pacer);
+    let found = group(&mut records, &memory, &mut Space::new().lend(), &mut pacer);
     (found.unwrap_or_default(), memory.looks.get())
 }
 
@@ -169,7 +169,7 @@ fn the_error_of_the_pause_comes_back() {
     }));
     let mut records = Array(memory.frames.keys().map(|&pfn| candidate(pfn)).collect());
     let mut pacer = Pacer::new(|| Err("killed"));
-    let found = group(&mut records, &memory, &mut Buckets::new(), &mut pacer);
+    let found = group(&mut records, &memory, &mut Space::new().lend(), &mut pacer);
     assert_eq!(found, Err("killed"));
 }
 
@@ -218,7 +218,7 @@ fn frames_that_change_all_the_time_come_to_an_end() {
         }));
         let mut records = Array((0..count).map(candidate).collect());
         let mut pacer = Pacer::new(|| Ok::<(), ()>(()));
-        let found = group(&mut records, &weather, &mut Buckets::new(), &mut pacer);
+        let found = group(&mut records, &weather, &mut Space::new().lend(), &mut pacer);
         let Duplicates { frames, groups } = found.unwrap_or_default();
         assert!(
             2 * groups <= frames && frames <= count,
@@ -250,7 +250,7 @@ fn a_frame_that_went_away_after_its_sample_is_left_out() {
     let fading: &'static Fading = Box::leak(Box::new(Fading(Cell::default(), memory)));
     let mut records = Array((0..9).map(candidate).collect());
     let mut pacer = Pacer::new(|| Ok::<(), ()>(()));
-    let found = group(&mut records, &fading, &mut Buckets::new(), &mut pacer);
+    let found = group(&mut records, &fading, &mut Space::new().lend(), &mut pacer);
     // Of 0–4 and 5–8 the even ones are left: three and two.
     let left = Duplicates {
         frames: 5,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Sorting in place against the standard library's.
 
-use crate::support::{cases, longest, Array};
-use model::sort::{dedup, end_of_run, sort, Buckets, Pacer};
+use crate::support::{cases, longest, Array, Space};
+use model::sort::{dedup, end_of_run, sort, Pacer};
 use proptest::prelude::*;
 
 fn endless() -> Pacer<impl FnMut() -> Result<(), ()>> {
@@ -35,7 +35,7 @@ proptest! {
     ) {
         let cut = cut.index(records.len() + 1);
         let mut array = Array(records.clone());
-        let Ok(()) = sort(&mut array, cut..records.len(), mask, &mut Buckets::new(), &mut endless()) else {
+        let Ok(()) = sort(&mut array, cut..records.len(), mask, &mut Space::new().lend(), &mut endless()) else {
             return Err(TestCaseError::fail("nothing stopped it"));
         };
         prop_assert_eq!(&array.0[..cut], &records[..cut], "outside the range");
@@ -89,7 +89,13 @@ fn the_pause_is_called_often_and_its_error_stops_the_work() {
             Ok(())
         }
     });
-    let result = sort(&mut array, all, u128::MAX, &mut Buckets::new(), &mut pacer);
+    let result = sort(
+        &mut array,
+        all,
+        u128::MAX,
+        &mut Space::new().lend(),
+        &mut pacer,
+    );
     if many > 10_000 {
         assert_eq!(result, Err("stop"));
         assert_eq!(pauses, 3);

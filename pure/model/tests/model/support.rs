@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! What the tests of this crate share.
 
-use model::sort::Records;
+use model::sort::{Records, Scratch, BUCKETS, FEW};
 use proptest::prelude::ProptestConfig;
 
 /// Records in a plain vector.
@@ -25,6 +25,31 @@ impl Records for Array {
 
     fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
+    }
+}
+
+/// Scratch space, filled with what must not matter.
+pub struct Space {
+    next: Box<[u32; BUCKETS]>,
+    end: Box<[u32; BUCKETS]>,
+    few: Box<[u128; FEW]>,
+}
+
+impl Space {
+    pub fn new() -> Self {
+        Self {
+            next: Box::new([7; BUCKETS]),
+            end: Box::new([7; BUCKETS]),
+            few: Box::new([7; FEW]),
+        }
+    }
+
+    pub fn lend(&mut self) -> Scratch<'_> {
+        Scratch {
+            next: &mut self.next,
+            end: &mut self.end,
+            few: &mut self.few,
+        }
     }
 }
 

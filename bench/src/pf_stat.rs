@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What counting costs a copy-on-write fault: `pf_stat` against bpftrace, which counts the entries
+//! of `do_wp_page` by the start of the area; and what a report costs.
+//!
+//! Every round measures all sides in the same guest, one after the other. A measurement is the best
+//! of many short runs, as the machine below the guest is shared; what a side adds to a fault is
+//! taken within the round, and medians of rounds count.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Context, Result};
+use pagelens::pf_stat;
+use workloads::{Module, Workload};
+
+use crate::harness::print;
+
+const NAME: &str = "cow";
+const ROUNDS: usize = 7;
+const PAGES: u64 = 400;
+const FORKS: u64 = 60;
+const REPORTS: u32 = 2_000;
+
+const PROGRAM: &str = "fentry:vmlinux:do_wp_page { @[args->vmf->vma->vm_start] = count(); }";
+
+/// A running bpftrace with its probe attached.
+struct Bpftrace(Child);
+
+impl Bpftrace {
+    fn start() -> Result<Self> {
+        let mut child = Command::new("bpftrace")
+            .args([
+                "-e",
+                &format!("BEGIN {{ printf(\"ready\\n\"); }} {PROGRAM}"),
+            ])
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting bpftrace")?;
+        let output = child.stdout.take().context("no output")?;
+        let this = Self(child);
+        for line in BufReader::new(output).lines() {
+            if line? == "ready" {
+                return Ok(this);
+            }
+        }
+        anyhow::bail!("bpftrace ended without being ready")
+    }
+}
+
+impl Drop for Bpftrace {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Nanoseconds that a forced copy takes, in a fresh program.
+fn per_fault() -> Result<f64> {
+    let mut cow = Workload::start::<&str>(NAME, &[])?;
+    let answer = cow.ask(&format!("time {PAGES} {FORKS}"))?;
+    let time = answer.split(' ').nth(1).context("a short answer")?;
+    Ok(time.parse::<f64>()? / PAGES as f64)
+}
+
+/// Measures with a name tracked, and checks that the faults were counted or not.
+fn per_fault_tracking(name: &str) -> Result<f64> {
+    pf_stat::set_param(name.as_bytes())?;
+    let time = per_fault()?;
+    if name == NAME {
+        let counted = pf_stat::get_info(name.as_bytes())?.total;
+        ensure!(
+            counted >= PAGES * FORKS,
+            "only {counted} faults were counted"
+        );
+    }
+    pf_stat::cleanup()?;
+    Ok(time)
+}
+
+fn per_fault_bpftrace() -> Result<f64> {
+    let _bpftrace = Bpftrace::start()?;
+    per_fault()
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
+pub fn run() -> Result<()> {
+    let _module = Module::load("pf_stat", &[])?;
+    faults()?;
+    reports()
+}
+
+fn faults() -> Result<()> {
+    let (mut plain, mut tracked, mut others, mut peer) = (vec![], vec![], vec![], vec![]);
+    per_fault()?;
+    for round in 0..ROUNDS {
+        // The baseline is taken before and after: the machine is shared and drifts.
+        let before = per_fault()?;
+        let mut sides: [(&mut Vec<f64>, fn() -> Result<f64>); 3] = [
+            (&mut tracked, || per_fault_tracking(NAME)),
+            (&mut others, || per_fault_tracking("another")),
+            (&mut peer, per_fault_bpftrace),
+        ];
+        if round % 2 == 1 {
+            sides.reverse();
+        }
+        let mut times = Vec::new();
+        for (added, measure) in sides {
+            times.push((added, measure()?));
+        }
+        let base = (before + per_fault()?) / 2.0;
+        plain.push(base);
+        for (added, time) in times {
+            added.push(time - base);
+        }
+    }
+    let peer = median(peer);
+    let row = |side: &str, added: f64, goal: &str| {
+        vec![
+            side.to_owned(),
+            format!("{added:.0}"),
+            format!("{:.2}", added / peer.max(1.0)),
+            goal.to_owned(),
+        ]
+    };
+    print(
+        &format!("A forced copy takes {:.0} ns; added:", median(plain)),
+        &["side", "ns/fault", "of bpftrace's", "goal"],
+        &[
+            row("pf_stat, tracked", median(tracked), "≤ 0.50"),
+            row("pf_stat, another tracked", median(others), "≤ 0.25"),
+            row("bpftrace", peer, ""),
+        ],
+    );
+    Ok(())
+}
+
+/// The time of one call, beyond that of an empty system call.
+fn report_time() -> Result<(Duration, Duration)> {
+    let (mut calls, mut empty) = (Vec::new(), Vec::new());
+    let mut words = [0; pf_stat::WORDS];
+    for _ in 0..REPORTS {
+        let start = Instant::now();
+        pf_stat::get_info_raw(NAME.as_bytes(), &mut words)?;
+        calls.push(start.elapsed().as_secs_f64());
+        ensure!(words[0] == 128, "{} areas", words[0]);
+        let start = Instant::now();
+        let _ = rustix::process::getppid();
+        empty.push(start.elapsed().as_secs_f64());
+    }
+    let time = |figures| Duration::from_secs_f64(median(figures));
+    Ok((time(calls), time(empty)))
+}
+
+fn reports() -> Result<()> {
+    pf_stat::set_param(NAME.as_bytes())?;
+    let mut cow = Workload::start::<&str>(NAME, &[])?;
+    cow.ask("areas 200")?;
+    let running = report_time()?;
+    drop(cow);
+    let ended = report_time()?;
+    let microseconds = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e6);
+    let row = |what: &str, (call, empty): (Duration, Duration)| {
+        vec![
+            what.to_owned(),
+            microseconds(call),
+            microseconds(empty),
+            microseconds(call.saturating_sub(empty)),
+            "< 20".to_owned(),
+        ]
+    };
+    print(
+        "pf_get_info of 128 areas, in microseconds of the emulated guest:",
+        &["program", "call", "empty call", "beyond", "goal"],
+        &[row("running", running), row("ended", ended)],
+    );
+    pf_stat::cleanup()?;
+    Ok(())
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The calls' arguments and errors, and who may call.
+
+use std::arch::asm;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::Result;
+use pagelens::pf_stat;
+use workloads::map::Map;
+use workloads::{KernelLog, Module};
+
+use super::{errno, ledger, start_cow, tracking, COW};
+
+const SET_PARAM: i64 = 385;
+const GET_INFO: i64 = 386;
+const CLEANUP: i64 = 387;
+
+/// A call with raw arguments: 0, or the errno.
+fn raw(number: i64, arguments: [usize; 3]) -> i32 {
+    let [a, b, c] = arguments;
+    // SAFETY: The callers pass nothing, or memory that they own and do not look at meanwhile.
+    match unsafe { libc::syscall(number, a, b, c) } {
+        0 => 0,
+        _ => std::io::Error::last_os_error().raw_os_error().unwrap_or(-1),
+    }
+}
+
+#[test]
+fn each_error_has_its_number_and_its_line() -> Result<()> {
+    let _module = tracking(COW)?;
+    let _cow = start_cow()?;
+    let name = COW.as_ptr() as usize;
+    let long = [b'x'; 64];
+    let long = long.as_ptr() as usize;
+    let nothing = Map::anonymous(1, false)?;
+    let nothing_address = nothing.address();
+    nothing.unmap()?;
+    let kernel = usize::MAX - 4095;
+    let room = vec![0_u8; 4096];
+    let room = room.as_ptr() as usize;
+    let cases = [
+        (SET_PARAM, [0, 3, 0], libc::EINVAL),
+        (SET_PARAM, [name, 0, 0], libc::EINVAL),
+        (SET_PARAM, [long, 16, 0], libc::EINVAL),
+        (SET_PARAM, [long, usize::MAX, 0], libc::EINVAL),
+        (SET_PARAM, [c"".as_ptr() as usize, 1, 0], libc::EINVAL),
+        (SET_PARAM, [nothing_address, 3, 0], libc::EFAULT),
+        (SET_PARAM, [kernel, 3, 0], libc::EFAULT),
+        (GET_INFO, [0, 3, room], libc::EINVAL),
+        (GET_INFO, [name, 0, room], libc::EINVAL),
+        (GET_INFO, [name, 3, 0], libc::EINVAL),
+        (GET_INFO, [long, 16, room], libc::EINVAL),
+        (GET_INFO, [nothing_address, 3, room], libc::EFAULT),
+        (GET_INFO, [name, 3, nothing_address], libc::EFAULT),
+        (GET_INFO, [name, 3, kernel], libc::EFAULT),
+        (GET_INFO, [name, 2, room], libc::ESRCH),
+    ];
+    let mut log = KernelLog::from_now()?;
+    let mut silent = 0;
+    for (number, arguments, expected) in cases {
+        assert_eq!(raw(number, arguments), expected, "{number} {arguments:x?}");
+        let lines = log.messages()?;
+        let own: Vec<_> = lines
+            .iter()
+            .filter(|(_, text)| text.starts_with("[INFO940][ERROR] pf_"))
+            .collect();
+        match own[..] {
+            [(level, text)] => {
+                assert_eq!(*level, 3, "{text}");
+                assert!(text.ends_with(&format!("(-{expected})")), "{text}");
+            }
+            [] => silent += 1, // the limit of ten in five seconds
+            _ => panic!("{own:?}"),
+        }
+    }
+    assert!(silent < cases.len() - 5, "only {silent} errors were silent");
+    assert_eq!(raw(GET_INFO, [name, 3, room]), 0);
+    Ok(())
+}
+
+#[test]
+fn a_name_may_carry_its_nul() -> Result<()> {
+    let _module = Module::load("pf_stat", &[])?;
+    assert_eq!(raw(SET_PARAM, [c"cow".as_ptr() as usize, 4, 0]), 0);
+    assert_eq!(ledger(COW)?.generation, 0);
+    Ok(())
+}
+
+#[test]
+fn cleaning_up_nothing_succeeds() -> Result<()> {
+    let _module = Module::load("pf_stat", &[])?;
+    pf_stat::cleanup()?;
+    pf_stat::cleanup()?;
+    Ok(())
+}
+
+#[test]
+fn without_the_module_there_is_no_such_call() -> Result<()> {
+    for number in [SET_PARAM, GET_INFO, CLEANUP, 388] {
+        assert_eq!(raw(number, [0; 3]), libc::ENOSYS);
+    }
+    let module = Module::load("pf_stat", &[])?;
+    assert_eq!(raw(388, [0; 3]), libc::ENOSYS, "not one of ours");
+    module.unload()?;
+    assert_eq!(errno(pf_stat::cleanup()), libc::ENOSYS);
+    Ok(())
+}
+
+#[test]
+fn callers_of_another_abi_are_left_alone() -> Result<()> {
+    let _module = tracking(COW)?;
+    let by_interrupt: i32;
+    // SAFETY: The 32-bit call 387 takes no argument; without it the kernel only returns a number.
+    unsafe {
+        asm!("int 0x80", inlateout("eax") CLEANUP as i32 => by_interrupt);
+    }
+    assert_eq!(by_interrupt, -libc::ENOSYS);
+    assert_eq!(raw(0x4000_0000 | CLEANUP, [0; 3]), libc::ENOSYS, "x32");
+    assert_eq!(ledger(COW)?.generation, 0, "still tracked");
+    Ok(())
+}
+
+#[test]
+fn only_those_who_may_monitor_may_call() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut nobody = Command::new("pf-test");
+    let output = nobody
+        .args(["-o", "cleanup"])
+        .uid(65534)
+        .gid(65534)
+        .output()?;
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("os error 1)"), "{said}");
+    let mut nobody = Command::new("cat");
+    let output = nobody.arg("/proc/pf_stat").uid(65534).gid(65534).output()?;
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert_eq!(ledger(COW)?.generation, 0, "still tracked");
+    Ok(())
+}
+
+/// xorshift64*
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    state.wrapping_mul(0x2545_F491_4F6C_DD1D)
+}
+
+#[test]
+fn random_arguments_do_no_harm() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut cow = start_cow()?;
+    let rounds = if super::is_long() { 100_000 } else { 10_000 };
+    let names = [c"cow".as_ptr() as usize, c"a".as_ptr() as usize];
+    let mut room = Map::anonymous(2, false)?;
+    room.touch_by_writing();
+    let mut wall = Map::anonymous(1, false)?;
+    wall.protect(rustix::mm::MprotectFlags::empty())?;
+    let lengths = [0, 1, 3, 15, 16, 17, 4096, usize::MAX, 1 << 63];
+    let mut state = 0x9E37_79B9_7F4A_7C15;
+    let mut seen = std::collections::BTreeMap::new();
+    for round in 0..rounds {
+        let mut pick = |from: &[usize]| {
+            let number = next(&mut state);
+            match number % 8 {
+                0 => number as usize | 1 << 63,
+                _ => from[(number >> 8) as usize % from.len()],
+            }
+        };
+        let name = pick(&[names[0], names[1], 0, wall.address(), room.address(), 1]);
+        let length = pick(&lengths);
+        let end = room.address() + 2 * 4096;
+        let to = pick(&[
+            room.address(),
+            room.address() + 3,
+            0,
+            end - 100,
+            wall.address(),
+            1,
+        ]);
+        // Hooking and unhooking take the most time by far.
+        let number = if round % 500 == 0 {
+            CLEANUP
+        } else {
+            [SET_PARAM, GET_INFO][round % 2]
+        };
+        *seen.entry(raw(number, [name, length, to])).or_insert(0) += 1;
+        if round % 1000 == 0 {
+            cow.ask("zero 10")?;
+        }
+    }
+    for expected in [0, libc::EINVAL, libc::EFAULT, libc::ESRCH] {
+        assert!(seen.contains_key(&expected), "{seen:?}");
+    }
+    let known = [0, libc::EINVAL, libc::EFAULT, libc::ESRCH, libc::ENOMEM];
+    assert!(seen.keys().all(|errno| known.contains(errno)), "{seen:?}");
+    Ok(())
+}

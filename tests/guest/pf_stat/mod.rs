@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `pf_stat`: the document, the table of faults, the life of programs, the calls, and the weather.
+
+mod calls;
+mod document;
+mod faults;
+mod life;
+mod storms;
+mod table;
+
+use anyhow::{Context, Result};
+use pagelens::pf_stat::{self, Ledger};
+use workloads::{Module, Workload};
+
+const COW: &str = "cow";
+
+/// The loaded module, tracking one name.
+fn tracking(name: &str) -> Result<Module> {
+    let module = Module::load("pf_stat", &[])?;
+    pf_stat::set_param(name.as_bytes())?;
+    Ok(module)
+}
+
+fn ledger(name: &str) -> Result<Ledger> {
+    Ledger::of(name)?.with_context(|| format!("{name} is not tracked"))
+}
+
+/// What a step of `cow` answered.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    start: u64,
+    child: u64,
+}
+
+fn step(cow: &mut Workload, step: &str) -> Result<Step> {
+    let answer = cow.ask(step)?;
+    let mut numbers = answer.split(' ').map(str::parse);
+    let mut next = || numbers.next().context("a short answer");
+    let (start, _end, child) = (next()??, next()??, next()??);
+    Ok(Step { start, child })
+}
+
+fn start_cow() -> Result<Workload> {
+    Workload::start::<&str>(COW, &[])
+}
+
+/// The errno of a failed call.
+fn errno<T: std::fmt::Debug>(result: Result<T, pagelens::Error>) -> i32 {
+    match result {
+        Err(pagelens::Error::Call { source, .. }) => source.raw_os_error().unwrap_or(0),
+        other => panic!("not a failed call: {other:?}"),
+    }
+}
+
+/// Whether the long forms of storms are wanted.
+fn is_long() -> bool {
+    std::env::var("PAGELENS_LONG").is_ok_and(|value| value == "1")
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Everything at once: executions, ends, calls, loading and unloading.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Context, Result};
+use pagelens::pf_stat;
+use workloads::{Module, Workload};
+
+use super::{is_long, ledger, start_cow, step, tracking, COW};
+
+fn duration() -> Duration {
+    Duration::from_secs(if is_long() { 60 } else { 4 })
+}
+
+/// Calls `work` in `threads` threads until `body` returns.
+fn beside<T>(
+    threads: usize,
+    work: impl Fn() -> Result<()> + Sync,
+    body: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let hammer = || -> Result<()> {
+            while !is_over.load(Ordering::Relaxed) {
+                work()?;
+            }
+            Ok(())
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(hammer)).collect();
+        let result = body();
+        is_over.store(true, Ordering::Relaxed);
+        for worker in workers {
+            worker.join().ok().context("a worker panicked")??;
+        }
+        result
+    })
+}
+
+/// Failing is fine, crashing is not.
+fn ask_everything() -> Result<()> {
+    for name in ["storm", "exe", COW] {
+        let _ = pf_stat::get_info(name.as_bytes());
+    }
+    let _ = ledger(COW);
+    Ok(())
+}
+
+#[test]
+fn executions_forks_and_ends_while_everything_is_asked() -> Result<()> {
+    let _module = tracking("storm")?;
+    pf_stat::set_param(b"exe")?;
+    let storms = ["exec", "fork", "exit", "munmap"];
+    let _running: Vec<Workload> = storms
+        .iter()
+        .map(|kind| Workload::start("storm", &[kind]))
+        .collect::<Result<_>>()?;
+    beside(2, ask_everything, || {
+        thread::sleep(duration());
+        Ok(())
+    })?;
+    assert!(ledger("exe")?.generation > 10, "{:?}", ledger("exe")?);
+    Ok(())
+}
+
+#[test]
+fn names_come_and_go_while_programs_run() -> Result<()> {
+    let _module = Module::load("pf_stat", &[])?;
+    let _storms = [
+        Workload::start("storm", &["exec"])?,
+        Workload::start("storm", &["fork"])?,
+    ];
+    let start = Instant::now();
+    beside(1, ask_everything, || {
+        while start.elapsed() < duration() {
+            pf_stat::set_param(b"exe")?;
+            pf_stat::set_param(b"storm")?;
+            let _storm = Workload::start("storm", &["fork"])?;
+            thread::sleep(Duration::from_millis(20));
+            pf_stat::cleanup()?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_module_comes_and_goes_while_its_calls_are_hammered() -> Result<()> {
+    let _storm = Workload::start("storm", &["fork"])?;
+    let hammer = || {
+        let _ = pf_stat::set_param(b"storm");
+        ask_everything()?;
+        let _ = pf_stat::cleanup();
+        Ok(())
+    };
+    let rounds = if is_long() { 60 } else { 4 };
+    beside(3, hammer, || {
+        for _ in 0..rounds {
+            let module = Module::load("pf_stat", &[])?;
+            thread::sleep(Duration::from_millis(100));
+            module.unload()?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn counts_are_exact_beside_a_storm() -> Result<()> {
+    let _module = tracking(COW)?;
+    let _storms = [
+        Workload::start("storm", &["exec"])?,
+        Workload::start("storm", &["exit"])?,
+    ];
+    beside(1, ask_everything, || {
+        for _ in 0..5 {
+            let mut cow = start_cow()?;
+            let done = step(&mut cow, "child-writes 500")?;
+            let counted = pf_stat::get_info(COW.as_bytes())?.at(done.start);
+            ensure!(counted == Some(500), "{counted:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn switching_tracing_off_loses_counts_and_nothing_else() -> Result<()> {
+    let _module = tracking(COW)?;
+    let cow = start_cow()?;
+    {
+        let _off = workloads::SysSetting::set("/proc/sys/kernel/ftrace_enabled", "0")?;
+        // Its end is not seen.
+        drop(cow);
+        assert!(
+            pf_stat::get_info(COW.as_bytes()).is_err(),
+            "no such call now"
+        );
+    }
+    let faults = pf_stat::get_info(COW.as_bytes())?;
+    assert_eq!(faults.areas, []);
+    let mut cow = start_cow()?;
+    let done = step(&mut cow, "child-writes 100")?;
+    assert_eq!(pf_stat::get_info(COW.as_bytes())?.at(done.start), Some(100));
+    Ok(())
+}

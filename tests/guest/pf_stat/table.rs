@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is a copy-on-write fault and what is not, with exact counts.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+
+use anyhow::Result;
+use pagelens::pf_stat::{self, Ledger};
+use workloads::taskstats::{wpcopy, DelayAccounting};
+use workloads::{SysSetting, Workload};
+
+use super::{ledger, start_cow, step, tracking, Step, COW};
+
+/// What a step adds to the ledger of everything.
+fn difference(after: &Ledger, before: &Ledger) -> Ledger {
+    Ledger {
+        generation: after.generation,
+        faults: after.faults - before.faults,
+        copied: after.copied - before.copied,
+        reused: after.reused - before.reused,
+        zero_filled: after.zero_filled - before.zero_filled,
+        split: after.split - before.split,
+        first_write: after.first_write - before.first_write,
+        remote: after.remote - before.remote,
+        gone: after.gone - before.gone,
+    }
+}
+
+/// The faults in the memory of a step.
+fn in_area(step: Step) -> Result<u64> {
+    let faults = pf_stat::get_info(COW.as_bytes())?;
+    Ok(faults.at(step.start).expect("the memory is listed"))
+}
+
+/// Runs a step in a fresh program; asserts what is counted in its memory, and that of the program
+/// and its child together no more was copied than the kernel says. Returns what the step added.
+fn row(text: &str, expected: u64) -> Result<Ledger> {
+    let mut cow = start_cow()?;
+    let before = ledger(COW)?;
+    let copies_before = wpcopy(cow.pid().into())?;
+    let done = step(&mut cow, text)?;
+    let after = difference(&ledger(COW)?, &before);
+    let mut copies = wpcopy(cow.pid().into())? - copies_before;
+    if done.child != 0 {
+        copies += wpcopy(done.child)?;
+    }
+    assert_eq!(in_area(done)?, expected, "{text}: {after:?}");
+    assert_eq!(
+        after.copied + after.zero_filled + unshared(text),
+        copies + huge_fillings(text),
+        "{text}: WPCOPY; {after:?}"
+    );
+    Ok(after)
+}
+
+/// `WPCOPY` counts the pages that KSM gives back, which nobody wrote to.
+fn unshared(text: &str) -> u64 {
+    text.strip_prefix("ksm ")
+        .map_or(0, |count| count.parse().unwrap())
+}
+
+/// `WPCOPY` does not count the replacing of the huge zero page.
+fn huge_fillings(text: &str) -> u64 {
+    text.strip_prefix("huge-zero ")
+        .map_or(0, |count| count.parse().unwrap())
+}
+
+/// The rows that do not depend on huge pages.
+fn small_rows() -> Result<()> {
+    assert!(row("child-writes 100", 100)?.copied >= 100);
+    assert!(row("zero 100", 100)?.zero_filled >= 100);
+    assert!(row("file-read 100", 100)?.copied >= 100);
+    assert!(row("file-first 100", 0)?.first_write >= 100);
+    for nothing in ["shared", "shared-soft", "soft", "protect", "uffd", "ksm"] {
+        row(&format!("{nothing} 100"), 0)?;
+    }
+    Ok(())
+}
+
+/// The parent's child has ended: what that copied is known to nobody any more.
+fn parent_row(text: &str, expected: u64) -> Result<Ledger> {
+    let mut cow = start_cow()?;
+    let before = ledger(COW)?;
+    let done = step(&mut cow, text)?;
+    assert_eq!(in_area(done)?, expected, "{text}");
+    Ok(difference(&ledger(COW)?, &before))
+}
+
+fn all_rows() -> Result<()> {
+    let _accounting = DelayAccounting::on()?;
+    let _module = tracking(COW)?;
+    small_rows()?;
+    assert!(parent_row("parent-writes 100", 100)?.reused >= 100);
+    Ok(())
+}
+
+/// Sets the use of huge pages; `None` on a kernel that has none.
+fn huge_pages(value: &str) -> Result<Option<SysSetting>> {
+    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        println!("this kernel has no transparent huge pages");
+        return Ok(None);
+    }
+    SysSetting::huge_pages(value).map(Some)
+}
+
+#[test]
+fn every_row_of_the_table_without_huge_pages() -> Result<()> {
+    let _huge = huge_pages("never")?;
+    all_rows()
+}
+
+#[test]
+fn every_row_of_the_table_with_huge_pages() -> Result<()> {
+    let _huge = huge_pages("always")?;
+    all_rows()
+}
+
+#[test]
+fn huge_pages_are_split_and_copied_by_the_small_page_or_taken_over_whole() -> Result<()> {
+    let Some(_huge) = huge_pages("always")? else {
+        return Ok(());
+    };
+    let _accounting = DelayAccounting::on()?;
+    let _module = tracking(COW)?;
+    // `huge` writes to each small page, the child to one of each huge page.
+    assert_eq!(row("huge 2", 2)?.split, 2);
+    let taken_over = parent_row("huge-parent 2", 2)?;
+    assert_eq!(taken_over.split, 0, "{taken_over:?}");
+    assert!(taken_over.reused >= 2, "{taken_over:?}");
+    let filled = row("huge-zero 2", 2)?;
+    assert_eq!((filled.zero_filled, filled.split), (2, 0));
+    Ok(())
+}
+
+#[test]
+fn what_another_task_writes_is_kept_apart() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut cow = start_cow()?;
+    let held = step(&mut cow, "hold 100")?;
+    let before = ledger(COW)?;
+    let memory = OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/{}/mem", cow.pid()))?;
+    for page in 0..40 {
+        memory.write_all_at(b"x", held.start + page * 4096)?;
+    }
+    let added = difference(&ledger(COW)?, &before);
+    assert_eq!((added.remote, added.faults), (40, 0), "{added:?}");
+    assert_eq!(in_area(held)?, 0);
+    // The other 60 are the program's own.
+    step(&mut cow, "write")?;
+    assert_eq!(in_area(held)?, 60);
+    Ok(())
+}
+
+#[test]
+fn forced_copies_are_counted_exactly_from_one_to_eight_threads() -> Result<()> {
+    let _huge = huge_pages("never")?;
+    let _module = tracking(COW)?;
+    let (pages, rounds) = if super::is_long() {
+        (20_000, 50)
+    } else {
+        (4_000, 5)
+    };
+    for threads in [1, 2, 4, 8] {
+        let mut cow = start_cow()?;
+        let done = step(&mut cow, &format!("threads {pages} {threads} {rounds}"))?;
+        assert_eq!(in_area(done)?, pages * rounds, "{threads} threads");
+    }
+    Ok(())
+}
+
+#[test]
+fn faults_in_memory_that_is_gone_stay_in_the_total() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut cow: Workload = start_cow()?;
+    let before = pf_stat::get_info(COW.as_bytes())?.total;
+    let done = step(&mut cow, "grow 100")?;
+    let faults = pf_stat::get_info(COW.as_bytes())?;
+    assert_eq!(faults.at(done.start), None);
+    assert!(faults.total >= before + 100);
+    assert_eq!(ledger(COW)?.gone, 100);
+    Ok(())
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Memory that a userfaultfd protects against writes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, FromRawFd};
+
+use anyhow::{ensure, Context, Result};
+
+use crate::map::{Map, PAGE};
+
+// include/uapi/linux/userfaultfd.h
+const UFFDIO_API: u64 = 0xC018_AA3F;
+const UFFDIO_REGISTER: u64 = 0xC020_AA00;
+const UFFDIO_WRITEPROTECT: u64 = 0xC018_AA06;
+const UFFD_API: u64 = 0xAA;
+const FEATURE_PAGEFAULT_FLAG_WP: u64 = 1;
+const MODE_WP: u64 = 1 << 1;
+const EVENT_PAGEFAULT: u8 = 0x12;
+/// Bytes of `struct uffd_msg`, and where its address is.
+const MESSAGE: usize = 32;
+const MESSAGE_ADDRESS: usize = 16;
+
+/// A range that is protected; each first write to a page waits until it is let through.
+#[derive(Debug)]
+pub struct WriteProtected {
+    uffd: File,
+    pages: usize,
+}
+
+impl WriteProtected {
+    /// Protects a mapping.
+    ///
+    /// # Errors
+    /// If the kernel lacks userfaultfd or refuses it.
+    pub fn new(map: &Map) -> Result<Self> {
+        // SAFETY: Takes flags only; the result is a new descriptor.
+        let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) };
+        ensure!(fd >= 0, "userfaultfd: {}", io::Error::last_os_error());
+        // SAFETY: The descriptor was just opened and belongs to nobody else.
+        let uffd = unsafe { File::from_raw_fd(i32::try_from(fd)?) };
+        let this = Self {
+            uffd,
+            pages: map.pages(),
+        };
+        let (start, length) = (map.address() as u64, (map.pages() * PAGE) as u64);
+        this.ioctl(UFFDIO_API, &mut [UFFD_API, FEATURE_PAGEFAULT_FLAG_WP, 0])?;
+        this.ioctl(UFFDIO_REGISTER, &mut [start, length, MODE_WP, 0])?;
+        this.ioctl(UFFDIO_WRITEPROTECT, &mut [start, length, 1])?;
+        Ok(this)
+    }
+
+    /// Lets each write of `body` through, one page at a time; all pages must be written.
+    ///
+    /// # Errors
+    /// If the kernel says something unexpected.
+    pub fn while_written(&self, body: impl FnOnce()) -> Result<()> {
+        std::thread::scope(|scope| {
+            let server = scope.spawn(|| (0..self.pages).try_for_each(|_| self.let_through()));
+            body();
+            server.join().ok().context("the server panicked")?
+        })
+    }
+
+    fn let_through(&self) -> Result<()> {
+        let mut message = [0; MESSAGE];
+        (&self.uffd).read_exact(&mut message)?;
+        ensure!(message[0] == EVENT_PAGEFAULT, "event {}", message[0]);
+        let address = message[MESSAGE_ADDRESS..MESSAGE_ADDRESS + 8].try_into()?;
+        let page = u64::from_ne_bytes(address) & !(PAGE as u64 - 1);
+        self.ioctl(UFFDIO_WRITEPROTECT, &mut [page, PAGE as u64, 0])
+    }
+
+    fn ioctl(&self, request: u64, argument: &mut [u64]) -> Result<()> {
+        // SAFETY: The argument is as long as the request's number says, and changes no memory
+        // but itself.
+        let done = unsafe { libc::ioctl(self.uffd.as_raw_fd(), request, argument.as_mut_ptr()) };
+        ensure!(done == 0, "{request:#x}: {}", io::Error::last_os_error());
+        Ok(())
+    }
+}
