@@ -8,8 +8,6 @@
 mod failing;
 mod full;
 mod hello;
-mod hello;
-mod memory_info;
 mod memory_info;
 mod memuse;
 mod pf_stat;
