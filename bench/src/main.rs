@@ -13,8 +13,11 @@ mod pf_stat;
 use anyhow::{bail, Context, Result};
 
 type Bench = fn() -> Result<()>;
-const BENCHES: &[(&str, Bench)] = &[("memory_info", memory_info::run), ("memuse", memuse::run)];
-const BENCHES: &[(&str, Bench)] = &[("memory_info", memory_info::run), ("pf_stat", pf_stat::run)];
+const BENCHES: &[(&str, Bench)] = &[
+    ("memory_info", memory_info::run),
+    ("memuse", memuse::run),
+    ("pf_stat", pf_stat::run),
+];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
