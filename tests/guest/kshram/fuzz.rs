@@ -10,7 +10,7 @@ use anyhow::Result;
 use pagelens::kshram::{Control, Slot};
 use workloads::Module;
 
-use super::is_long;
+use crate::support::is_long;
 
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -46,7 +46,7 @@ impl Random {
         match self.next() % 6 {
             0 => any % 16,
             1 => any % (2 * MAX_BYTES),
-            2 => any % 512 << 12,
+            2 => (any % 512) << 12,
             3 => (any % 1000).wrapping_neg(),
             4 => 1 << (any % 64),
             _ => any,
@@ -167,7 +167,7 @@ fn mappings_with_any_arguments() -> Result<()> {
         let (length, offset) = match random.next() % 3 {
             0 => (random.number(), random.number()),
             // About what there is.
-            _ => (random.next() % MAX_BYTES, random.next() % 64 << 12),
+            _ => (random.next() % MAX_BYTES, (random.next() % 64) << 12),
         };
         // Fixed addresses would replace the test's own memory.
         let fixed = (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE | libc::MAP_ANONYMOUS) as u64;

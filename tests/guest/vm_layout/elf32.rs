@@ -7,7 +7,8 @@ use std::process::{Child, Command};
 
 use anyhow::{Context, Result};
 
-use crate::support::{state, wait_until};
+use crate::support::wait_until;
+use workloads::process::state;
 
 const CODE_AT: u32 = 0x0804_8000;
 const DATA_AT: u32 = 0x0804_a000;

@@ -10,7 +10,8 @@ use pagelens::layout::{from_proc, Report, VMAS_MAX};
 use workloads::{layout_of, SysSetting, Workload};
 
 use super::elf32::Elf32;
-use crate::support::{state, wait_until};
+use crate::support::wait_until;
+use workloads::process::state;
 
 /// The module's report, after comparing each of its figures with `/proc`.
 fn checked(pid: u32) -> Result<Report> {
