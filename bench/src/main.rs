@@ -8,6 +8,7 @@
 mod harness;
 mod kshram;
 mod memory_info;
+mod memuse;
 mod pf_stat;
 
 use anyhow::{bail, Context, Result};
@@ -16,6 +17,7 @@ type Bench = fn() -> Result<()>;
 const BENCHES: &[(&str, Bench)] = &[
     ("memory_info", memory_info::run),
     ("kshram", kshram::run),
+    ("memuse", memuse::run),
     ("pf_stat", pf_stat::run),
 ];
 

@@ -8,6 +8,7 @@ mod experiments;
 mod hello;
 mod kshram;
 mod memory_info;
+mod memuse;
 mod narrator;
 mod pf_stat;
 
@@ -19,6 +20,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("hello", hello::play),
     ("memory_info", memory_info::play),
     ("experiments", experiments::play),
+    ("memuse", memuse::play),
     ("pf_stat", pf_stat::play),
     ("kshram", kshram::play),
 ];

@@ -18,7 +18,7 @@ use kernel::{
 use kx::{
     after::after_call,
     gate::Gate,
-    sched,
+    mm, sched,
     shmem::{self, Memory},
     task::{self, Comm, Pid},
 };
@@ -157,7 +157,7 @@ impl Slot {
 
     /// Sets up a mapping.
     pub(crate) fn map(self: &Arc<Self>, vma: &VmaNew) -> Result {
-        if !shmem::is_shared(vma) {
+        if !mm::is_shared(vma) {
             return Err(EINVAL);
         }
         let (first, count) = shmem::wanted_pages(vma);

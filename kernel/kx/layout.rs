@@ -5,7 +5,7 @@
 //! given up inside single functions.
 
 use crate::{
-    mm::{Mm, ReadGuard, VmaRef},
+    mm::{self, Mm, ReadGuard, VmaRef},
     sys,
 };
 use kernel::{error::from_err_ptr, ffi::c_int, mm::virt::flags, page::PAGE_SIZE, prelude::*};
@@ -16,12 +16,6 @@ use model::layout::{shown_name, Permissions, Segments, Span, Vma, NAME_MAX};
 pub fn rss(mm: &Mm) -> u64 {
     // SAFETY: `mm` is a valid structure.
     unsafe { sys::kx_mm_rss(mm.as_raw()) as u64 }
-}
-
-/// Bytes in page tables below the top-level one, as `VmPTE` in `/proc/PID/status` has them.
-pub fn page_table_bytes(mm: &Mm) -> u64 {
-    // SAFETY: `mm` is a valid structure.
-    unsafe { sys::kx_mm_page_table_bytes(mm.as_raw()) as u64 }
 }
 
 /// How many VMAs there are.
@@ -142,17 +136,10 @@ fn describe(vma: &VmaRef) -> Vma {
             read: allows(flags::READ),
             write: allows(flags::WRITE),
             execute: allows(flags::EXEC),
-            shared: is_shared(vma),
+            shared: mm::is_shared(vma),
         },
         offset: offset(vma),
     }
-}
-
-/// Whether it is a shared mapping, writable or not. (In 7.2 the kernel crate's `MAYSHARE` has the
-/// value of `VM_MAYEXEC`.)
-fn is_shared(vma: &VmaRef) -> bool {
-    // SAFETY: The VMA is valid as it is borrowed.
-    unsafe { sys::kx_vma_is_shared(vma.as_ptr()) != 0 }
 }
 
 /// Where in its file the VMA begins, in bytes; 0 without a file.

@@ -34,6 +34,7 @@ pub mod shmem;
 mod sys;
 pub mod syscall;
 pub mod table;
+pub mod target;
 pub mod task;
 pub mod walk;
 pub mod watch;

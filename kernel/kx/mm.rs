@@ -11,13 +11,72 @@
 use crate::sys;
 pub use kernel::mm::{virt::VmaRef, Mm, MmWithUser};
 use kernel::{bindings, error::to_result, prelude::*, types::NotThreadSafe};
-use model::ledger::Area;
+use model::{
+    ledger::Area,
+    memuse::{self, Backing, Layout},
+};
 
 /// Size of all VMAs in pages, as `/proc/PID/statm` has it first.
 pub fn total_vm(mm: &Mm) -> u64 {
     // SAFETY: `mm` is a valid structure. The field may change while it is read; a word is read in
     // one piece.
     unsafe { (&raw const (*mm.as_raw()).__bindgen_anon_1.total_vm).read_volatile() as u64 }
+}
+
+/// Where an address space has its heap and its main stack.
+pub fn layout(mm: &Mm) -> Layout {
+    // SAFETY: `mm` is a valid structure. The fields may change while they are read; a word is read
+    // in one piece.
+    unsafe {
+        let fields = &raw const (*mm.as_raw()).__bindgen_anon_1;
+        Layout::new(
+            (&raw const (*fields).start_brk).read_volatile() as u64,
+            (&raw const (*fields).brk).read_volatile() as u64,
+            (&raw const (*fields).start_stack).read_volatile() as u64,
+        )
+    }
+}
+
+/// Bytes of page tables below the top-level one, as `VmPTE` in `/proc/PID/status` has them. Takes the same time for any
+/// size.
+pub fn page_table_bytes(mm: &Mm) -> u64 {
+    // SAFETY: `mm` is a valid structure.
+    unsafe { sys::kx_page_table_bytes(mm.as_raw()) as u64 }
+}
+
+/// Pages in swap, as `VmSwap` in `/proc/PID/status` has them. Takes a look at each CPU's count.
+pub fn swapped_pages(mm: &MmWithUser) -> u64 {
+    // SAFETY: `mm` is valid and has users, so that its counters are there.
+    unsafe { sys::kx_swapped_pages(mm.as_raw()) as u64 }
+}
+
+/// What the kind of a VMA's memory depends on.
+pub fn area(vma: &VmaRef) -> memuse::Area {
+    // SAFETY: `vma` is valid and cannot change as it is borrowed.
+    let (backing, grows_down) = unsafe {
+        (
+            sys::kx_vma_backing(vma.as_ptr()),
+            sys::kx_vma_grows_down(vma.as_ptr()) != 0,
+        )
+    };
+    memuse::Area {
+        range: vma.start() as u64..vma.end() as u64,
+        backing: match backing {
+            sys::KX_ANONYMOUS => Backing::Anonymous,
+            sys::KX_SHARED => Backing::SharedMemory,
+            sys::KX_KERNEL => Backing::Kernel,
+            _ => Backing::File,
+        },
+        grows_down,
+    }
+}
+
+/// Whether a VMA is a shared mapping, for reading or for writing too.
+///
+/// Not by `flags::MAYSHARE`: in Linux 7.2 that constant has the value of `VM_MAYEXEC`.
+pub fn is_shared(vma: &VmaRef) -> bool {
+    // SAFETY: `vma` is valid as it is borrowed.
+    unsafe { sys::kx_vma_is_shared(vma.as_ptr()) != 0 }
 }
 
 /// Whether a VMA is a shadow stack, whose pages are writable though their entries do not say so.

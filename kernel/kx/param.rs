@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Module parameters that `module!` does not offer: texts, switches, published numbers.
+//! Module parameters that `module!` does not offer, or offers differently in each kernel: texts,
+//! switches, numbers, published numbers.
 //!
 //! A parameter is a static declared by a macro of this module, which also writes the two records
 //! that the kernel looks for: the entry in section `__param` and the texts in `.modinfo`.

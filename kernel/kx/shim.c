@@ -17,12 +17,15 @@
 #include <linux/proc_fs.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
+#include <linux/sched/exec_state.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/swap.h>
+#include <linux/user_namespace.h>
 #include <asm/cpufeature.h>
 #include <linux/userfaultfd_k.h>
 /* Does not include all that it needs. */
@@ -86,7 +89,128 @@ struct mm_struct *kx_process_mm(struct task_struct *leader)
 	return mm;
 }
 
+/* target.rs */
+
+void kx_put_task(struct task_struct *task)
+{
+	put_task_struct(task);
+}
+
+int kx_exec_lock(struct task_struct *task)
+{
+	return down_read_killable(&task->signal->exec_update_lock);
+}
+
+void kx_exec_unlock(struct task_struct *task)
+{
+	up_read(&task->signal->exec_update_lock);
+}
+
+static bool has_same_ids(const struct cred *cred, const struct cred *of)
+{
+	return uid_eq(cred->uid, of->euid) && uid_eq(cred->uid, of->suid) &&
+	       uid_eq(cred->uid, of->uid) && gid_eq(cred->gid, of->egid) &&
+	       gid_eq(cred->gid, of->sgid) && gid_eq(cred->gid, of->gid);
+}
+
+/*
+ * What ptrace_may_access() decides for PTRACE_MODE_READ_REALCREDS, without the
+ * security modules: neither it nor their hook is exported.
+ */
+int kx_may_inspect(struct task_struct *task)
+{
+	const struct task_exec_state *state;
+	const struct cred *cred;
+	bool may;
+
+	if (same_thread_group(task, current))
+		return 1;
+	rcu_read_lock();
+	cred = __task_cred(task);
+	may = has_same_ids(current_cred(), cred) || ns_capable(cred->user_ns, CAP_SYS_PTRACE);
+	/* Who gives up rights and becomes undumpable does it in that order. */
+	smp_rmb();
+	state = rcu_dereference(task->exec_state);
+	may = may && (READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER ||
+		      ns_capable(state->user_ns, CAP_SYS_PTRACE));
+	rcu_read_unlock();
+	return may;
+}
+
+int kx_is_kthread(const struct task_struct *task)
+{
+	return (task->flags & PF_KTHREAD) != 0;
+}
+
+/* A leader that has ended has given up its stack, but stays in the count. */
+unsigned long kx_kernel_stacks(const struct task_struct *task)
+{
+	const struct task_struct *leader;
+	unsigned long stacks;
+
+	rcu_read_lock();
+	leader = READ_ONCE(task->group_leader);
+	stacks = READ_ONCE(task->signal->nr_threads);
+	if (stacks && !refcount_read(&leader->stack_refcount))
+		stacks--;
+	rcu_read_unlock();
+	return stacks * THREAD_SIZE;
+}
+
+/*
+ * A thread cannot lose its kernel stack, where its user registers are, before
+ * it has given up its mm, for which it needs the lock that is held here.
+ */
+unsigned long kx_thread_stack_pointers(struct task_struct *task, const struct mm_struct *mm,
+				       u64 *pointers, unsigned long room)
+{
+	struct task_struct *thread;
+	unsigned long found = 0;
+
+	rcu_read_lock();
+	for_each_thread(task, thread) {
+		task_lock(thread);
+		if (thread->mm == mm) {
+			if (found < room)
+				pointers[found] = READ_ONCE(task_pt_regs(thread)->sp);
+			found++;
+		}
+		task_unlock(thread);
+	}
+	rcu_read_unlock();
+	return found;
+}
+
 /* mm.rs */
+
+unsigned long kx_page_table_bytes(const struct mm_struct *mm)
+{
+	return mm_pgtables_bytes(mm);
+}
+
+unsigned long kx_swapped_pages(struct mm_struct *mm)
+{
+	return get_mm_counter_sum(mm, MM_SWAPENTS);
+}
+
+int kx_vma_is_shared(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_MAYSHARE) != 0;
+}
+
+int kx_vma_grows_down(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_GROWSDOWN) != 0;
+}
+
+unsigned int kx_vma_backing(struct vm_area_struct *vma)
+{
+	if (vma_is_anonymous(vma))
+		return KX_ANONYMOUS;
+	if (!vma->vm_file)
+		return KX_KERNEL;
+	return kx_vma_is_shared(vma) && shmem_file(vma->vm_file) ? KX_SHARED : KX_FILE;
+}
 
 int kx_mmap_read_lock_killable(struct mm_struct *mm)
 {
@@ -106,46 +230,78 @@ int kx_vma_is_shadow_stack(const struct vm_area_struct *vma)
 /* walk.rs */
 
 static pmd_t *find_pmd(struct mm_struct *mm, unsigned long addr, unsigned long end,
-		       unsigned long *next, pud_t *pud)
+		       unsigned long *next, pud_t *pud, bool *corrupt)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
 	p4d_t *p4d;
 
 	*pud = __pud(0);
+	*corrupt = false;
 	*next = pgd_addr_end(addr, end);
-	if (pgd_none(*pgd) || unlikely(pgd_bad(*pgd)))
+	if (pgd_none(*pgd))
+		return NULL;
+	*corrupt = pgd_bad(*pgd);
+	if (unlikely(*corrupt))
 		return NULL;
 	p4d = p4d_offset(pgd, addr);
 	*next = p4d_addr_end(addr, end);
-	if (p4d_none(*p4d) || unlikely(p4d_bad(*p4d)))
+	if (p4d_none(*p4d))
+		return NULL;
+	*corrupt = p4d_bad(*p4d);
+	if (unlikely(*corrupt))
 		return NULL;
 	*next = pud_addr_end(addr, end);
 	*pud = READ_ONCE(*pud_offset(p4d, addr));
-	if (pud_none(*pud) || pud_leaf(*pud) || !pud_present(*pud) || unlikely(pud_bad(*pud)))
+	if (pud_none(*pud) || pud_leaf(*pud) || !pud_present(*pud))
+		return NULL;
+	*corrupt = pud_bad(*pud);
+	if (unlikely(*corrupt))
 		return NULL;
 	*next = pmd_addr_end(addr, end);
 	return pmd_offset(pud, addr);
 }
 
-unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr,
-			  unsigned long end, unsigned long *next, u64 *value)
+static unsigned int pmd_slot(pmd_t pmd)
 {
-	pud_t pud;
-	pmd_t *pmdp = find_pmd(mm, addr, end, next, &pud);
-	pmd_t pmd;
-
-	if (!pmdp) {
-		*value = pud_val(pud);
-		return !pud_none(pud) && pud_present(pud) && pud_leaf(pud) ? KX_PUD : KX_HOLE;
-	}
-	pmd = pmdp_get_lockless(pmdp);
-	*value = pmd_val(pmd);
 	if (pmd_none(pmd))
 		return KX_HOLE;
 	if (!pmd_present(pmd) || pmd_leaf(pmd))
 		return KX_PMD;
 	/* Never pmd_none_or_clear_bad(): the table is not ours to mend. */
-	return unlikely(pmd_bad(pmd)) ? KX_HOLE : KX_TABLE;
+	return unlikely(pmd_bad(pmd)) ? KX_CORRUPT : KX_TABLE;
+}
+
+unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr, unsigned long end,
+			  unsigned long *next, u64 *values, unsigned int *count)
+{
+	unsigned int slot;
+	bool corrupt;
+	pmd_t *pmdp;
+	pmd_t pmd;
+	pud_t pud;
+
+	*count = 1;
+	pmdp = find_pmd(mm, addr, end, next, &pud, &corrupt);
+	if (unlikely(corrupt))
+		return KX_CORRUPT;
+	if (!pmdp) {
+		*values = pud_val(pud);
+		return !pud_none(pud) && pud_present(pud) && pud_leaf(pud) ? KX_PUD : KX_HOLE;
+	}
+	pmd = pmdp_get_lockless(pmdp);
+	*values = pmd_val(pmd);
+	slot = pmd_slot(pmd);
+	if (slot != KX_HOLE && slot != KX_PMD)
+		return slot;
+	/* The rest of the run, as far as this directory goes. */
+	while (*next < end && (*next & ~PUD_MASK)) {
+		pmd = pmdp_get_lockless(++pmdp);
+		if (pmd_slot(pmd) != slot)
+			break;
+		values[(*count)++] = pmd_val(pmd);
+		*next = pmd_addr_end(*next, end);
+	}
+	return slot;
 }
 
 /*
@@ -160,12 +316,13 @@ int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 seen,
 	pmd_t pmd = __pmd(seen);
 	spinlock_t *lock;
 	unsigned int i;
+	bool corrupt;
 	pmd_t *pmdp;
 	pud_t pud;
 	pte_t *pte;
 	int same;
 
-	pmdp = find_pmd(mm, addr, addr + PAGE_SIZE, &next, &pud);
+	pmdp = find_pmd(mm, addr, addr + PAGE_SIZE, &next, &pud, &corrupt);
 	if (unlikely(!pmdp))
 		return 0;
 	rcu_read_lock();
@@ -231,16 +388,6 @@ unsigned long kx_mm_rss(struct mm_struct *mm)
 {
 	return get_mm_counter_sum(mm, MM_FILEPAGES) + get_mm_counter_sum(mm, MM_ANONPAGES) +
 	       get_mm_counter_sum(mm, MM_SHMEMPAGES);
-}
-
-unsigned long kx_mm_page_table_bytes(struct mm_struct *mm)
-{
-	return mm_pgtables_bytes(mm);
-}
-
-int kx_vma_is_shared(const struct vm_area_struct *vma)
-{
-	return (vma->vm_flags & VM_MAYSHARE) != 0;
 }
 
 static char *format_name(char *buffer, int size, const char *format, const char *name)
@@ -481,6 +628,23 @@ void kx_kprobe_unregister(struct kprobe *probe)
 int kx_in_32bit_syscall(void)
 {
 	return in_32bit_syscall();
+}
+
+/* The table that this kernel's own dispatcher is made of; it names the gaps too. */
+
+#define __SYSCALL(number, function) \
+	[number] = __builtin_strcmp(#function, "sys_ni_syscall") != 0,
+#define __SYSCALL_NORETURN __SYSCALL
+static const bool assigned[] = {
+#include <asm/syscalls_64.h>
+};
+
+#undef __SYSCALL
+#undef __SYSCALL_NORETURN
+
+int kx_syscall_is_assigned(unsigned int number)
+{
+	return number >= ARRAY_SIZE(assigned) || assigned[number];
 }
 
 /* probe.rs */

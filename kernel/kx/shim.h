@@ -36,7 +36,30 @@ void *kx_page_alloc(void);
 struct pid *kx_get_pid(struct pid *pid);
 struct mm_struct *kx_process_mm(struct task_struct *leader);
 
+/* target.rs */
+void kx_put_task(struct task_struct *task);
+int kx_exec_lock(struct task_struct *task);
+void kx_exec_unlock(struct task_struct *task);
+int kx_may_inspect(struct task_struct *task);
+int kx_is_kthread(const struct task_struct *task);
+unsigned long kx_kernel_stacks(const struct task_struct *task);
+unsigned long kx_thread_stack_pointers(struct task_struct *task, const struct mm_struct *mm,
+				       u64 *pointers, unsigned long room);
+
 /* mm.rs */
+unsigned long kx_page_table_bytes(const struct mm_struct *mm);
+unsigned long kx_swapped_pages(struct mm_struct *mm);
+int kx_vma_is_shared(const struct vm_area_struct *vma);
+int kx_vma_grows_down(const struct vm_area_struct *vma);
+
+enum kx_backing {
+	KX_ANONYMOUS,	/* private, no file */
+	KX_FILE,	/* a file */
+	KX_SHARED,	/* shared, a file of tmpfs or its like */
+	KX_KERNEL,	/* pages that the kernel hands out */
+};
+
+unsigned int kx_vma_backing(struct vm_area_struct *vma);
 int kx_mmap_read_lock_killable(struct mm_struct *mm);
 int kx_mmap_lock_is_contended(struct mm_struct *mm);
 int kx_vma_is_shadow_stack(const struct vm_area_struct *vma);
@@ -45,12 +68,14 @@ int kx_vma_is_shadow_stack(const struct vm_area_struct *vma);
 enum kx_slot {
 	KX_HOLE,	/* nothing is mapped up to *next */
 	KX_TABLE,	/* a page table, at *pmd */
-	KX_PMD,		/* a leaf of 2 MiB, or a non-present entry of that size */
+	KX_PMD,		/* leaves of 2 MiB, or non-present entries of that size */
 	KX_PUD,		/* a leaf of 1 GiB */
+	KX_CORRUPT,	/* a table that is none, up to *next */
 };
 
-unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr,
-			  unsigned long end, unsigned long *next, u64 *value);
+/* Room for 512 values is wanted. */
+unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr, unsigned long end,
+			  unsigned long *next, u64 *values, unsigned int *count);
 int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 pmd,
 		  u64 *entries, unsigned int count);
 int kx_pte_is_resident(u64 value);
@@ -66,8 +91,6 @@ struct kx_segments {
 
 void kx_mm_segments(struct mm_struct *mm, struct kx_segments *segments);
 unsigned long kx_mm_rss(struct mm_struct *mm);
-unsigned long kx_mm_page_table_bytes(struct mm_struct *mm);
-int kx_vma_is_shared(const struct vm_area_struct *vma);
 char *kx_vma_name(struct vm_area_struct *vma, char *buffer, int size);
 
 /* table.rs */
@@ -106,6 +129,7 @@ struct kprobe *kx_kprobe_register(const char *function, kx_kprobe_handler handle
 void *kx_kprobe_context(struct kprobe *probe);
 void kx_kprobe_unregister(struct kprobe *probe);
 int kx_in_32bit_syscall(void);
+int kx_syscall_is_assigned(unsigned int number);
 
 /* probe.rs */
 unsigned long kx_ftrace_argument(const struct ftrace_regs *regs, unsigned int n);

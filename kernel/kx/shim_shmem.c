@@ -84,11 +84,6 @@ int kx_vfs_mmap(struct file *file, struct vm_area_struct *vma)
 	return vfs_mmap(file, vma);
 }
 
-int kx_vma_may_share(const struct vm_area_struct *vma)
-{
-	return !!(vma->vm_flags & VM_MAYSHARE);
-}
-
 unsigned long kx_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
 				   unsigned long pgoff, unsigned long flags)
 {

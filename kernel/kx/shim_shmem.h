@@ -18,7 +18,6 @@ struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, 
 void kx_shmem_may_fail(struct file *file, int may_fail);
 int kx_shmem_truncate(struct file *file, loff_t size);
 int kx_vfs_mmap(struct file *file, struct vm_area_struct *vma);
-int kx_vma_may_share(const struct vm_area_struct *vma);
 unsigned long kx_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
 				   unsigned long pgoff, unsigned long flags);
 unsigned long kx_mapped_end(struct file *file);

@@ -269,14 +269,6 @@ pub fn wanted_pages(vma: &VmaNew) -> (u64, u64) {
     (first as u64, bytes / PAGE)
 }
 
-/// Whether a mapping in the making is a shared one, for reading or for writing too.
-///
-/// Not by `flags::MAYSHARE`: in Linux 7.2 that constant has the value of `VM_MAYEXEC`.
-pub fn is_shared(vma: &VmaNew) -> bool {
-    // SAFETY: The vma is valid.
-    unsafe { sys::kx_vma_may_share(vma.as_ptr()) != 0 }
-}
-
 /// An iterator that ends early, until this is dropped.
 ///
 /// # Invariants

@@ -19,6 +19,25 @@ extern "C" {
     pub(crate) fn kx_get_pid(pid: *mut bindings::pid) -> *mut bindings::pid;
     pub(crate) fn kx_process_mm(leader: *mut bindings::task_struct) -> *mut bindings::mm_struct;
 
+    pub(crate) fn kx_put_task(task: *mut bindings::task_struct);
+    pub(crate) fn kx_exec_lock(task: *mut bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_exec_unlock(task: *mut bindings::task_struct);
+    pub(crate) fn kx_may_inspect(task: *mut bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_is_kthread(task: *const bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_kernel_stacks(task: *const bindings::task_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_thread_stack_pointers(
+        task: *mut bindings::task_struct,
+        mm: *const bindings::mm_struct,
+        pointers: *mut u64,
+        room: ffi::c_ulong,
+    ) -> ffi::c_ulong;
+
+    pub(crate) fn kx_page_table_bytes(mm: *const bindings::mm_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_swapped_pages(mm: *mut bindings::mm_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_vma_is_shared(vma: *const bindings::vm_area_struct) -> ffi::c_int;
+    pub(crate) fn kx_vma_grows_down(vma: *const bindings::vm_area_struct) -> ffi::c_int;
+    pub(crate) fn kx_vma_backing(vma: *mut bindings::vm_area_struct) -> ffi::c_uint;
+
     pub(crate) fn kx_mmap_read_lock_killable(mm: *mut bindings::mm_struct) -> ffi::c_int;
     pub(crate) fn kx_mmap_lock_is_contended(mm: *mut bindings::mm_struct) -> ffi::c_int;
 
@@ -29,7 +48,8 @@ extern "C" {
         addr: ffi::c_ulong,
         end: ffi::c_ulong,
         next: *mut ffi::c_ulong,
-        value: *mut u64,
+        values: *mut u64,
+        count: *mut ffi::c_uint,
     ) -> ffi::c_uint;
     pub(crate) fn kx_copy_table(
         mm: *mut bindings::mm_struct,
@@ -45,8 +65,6 @@ extern "C" {
     pub(crate) fn kx_frame_get(pfn: ffi::c_ulong, frame: *mut *const ffi::c_void) -> ffi::c_uint;
     pub(crate) fn kx_mm_segments(mm: *mut bindings::mm_struct, segments: *mut Segments);
     pub(crate) fn kx_mm_rss(mm: *mut bindings::mm_struct) -> ffi::c_ulong;
-    pub(crate) fn kx_mm_page_table_bytes(mm: *mut bindings::mm_struct) -> ffi::c_ulong;
-    pub(crate) fn kx_vma_is_shared(vma: *const bindings::vm_area_struct) -> ffi::c_int;
     pub(crate) fn kx_vma_name(
         vma: *mut bindings::vm_area_struct,
         buffer: *mut ffi::c_char,
@@ -84,6 +102,7 @@ extern "C" {
     pub(crate) fn kx_kprobe_context(probe: *mut Kprobe) -> *mut ffi::c_void;
     pub(crate) fn kx_kprobe_unregister(probe: *mut Kprobe);
     pub(crate) fn kx_in_32bit_syscall() -> ffi::c_int;
+    pub(crate) fn kx_syscall_is_assigned(number: ffi::c_uint) -> ffi::c_int;
 
     pub(crate) fn kx_ftrace_argument(regs: *const FtraceRegs, n: ffi::c_uint) -> ffi::c_ulong;
 
@@ -110,6 +129,12 @@ extern "C" {
 pub(crate) const KX_HOLE: ffi::c_uint = 0;
 pub(crate) const KX_TABLE: ffi::c_uint = 1;
 pub(crate) const KX_PMD: ffi::c_uint = 2;
+pub(crate) const KX_CORRUPT: ffi::c_uint = 4;
+
+/// `enum kx_backing` of `shim.h`.
+pub(crate) const KX_ANONYMOUS: ffi::c_uint = 0;
+pub(crate) const KX_SHARED: ffi::c_uint = 2;
+pub(crate) const KX_KERNEL: ffi::c_uint = 3;
 
 /// `enum kx_frame` of `shim.h`.
 pub(crate) const KX_FOUND: ffi::c_uint = 0;
@@ -226,7 +251,6 @@ extern "C" {
         file: *mut bindings::file,
         vma: *mut bindings::vm_area_struct,
     ) -> ffi::c_int;
-    pub(crate) fn kx_vma_may_share(vma: *const bindings::vm_area_struct) -> ffi::c_int;
     pub(crate) fn kx_get_unmapped_area(
         file: *mut bindings::file,
         addr: ffi::c_ulong,

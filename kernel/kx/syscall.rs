@@ -29,15 +29,22 @@ use kernel::{
     time::{delay::fsleep, Delta},
 };
 
-/// Numbers between the last call of the table shared with older architectures' and the first that
-/// all architectures agree on. The kernel's own table says not to use them, so they stay free.
-const GAP: RangeInclusive<u32> = 337..=423;
+/// Numbers between x86-64's own and the first that all architectures agree on. The kernel's table
+/// says that new calls shall not use those that are still free.
+const GAP: RangeInclusive<u32> = 335..=423;
 
 /// Most numbers that one module may serve.
 const MOST: usize = 8;
 
 /// How long unloading sleeps between looks at the calls in flight.
 const LOOK_AGAIN: Delta = Delta::from_millis(5);
+
+/// The numbers that may be served: those of the gap 335–423 that the kernel leaves unassigned, as
+/// it was when the module was built for it.
+pub fn free_numbers() -> impl Iterator<Item = u32> {
+    // SAFETY: Only looks the number up.
+    GAP.filter(|&number| unsafe { sys::kx_syscall_is_assigned(number) } == 0)
+}
 
 /// Serves the calls of a module.
 pub trait Handler: Send + Sync + 'static {
@@ -76,8 +83,8 @@ impl<H: Handler> Syscalls<H> {
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] for no numbers, more than eight, or one outside of the gap 337–423; [`ENOMEM`];
-    /// and what the kernel says if it refuses the probe.
+    /// [`EINVAL`] for no numbers, more than eight, or one that is not among [`free_numbers`];
+    /// [`ENOMEM`]; and what the kernel says if it refuses the probe.
     pub fn new(numbers: &[u32], handler: H) -> Result<Self> {
         let mut inner = KBox::new(
             Inner {
@@ -87,7 +94,8 @@ impl<H: Handler> Syscalls<H> {
             },
             GFP_KERNEL,
         )?;
-        if numbers.is_empty() || !numbers.iter().all(|number| GAP.contains(number)) {
+        let is_free = |&number: &u32| free_numbers().any(|free| free == number);
+        if numbers.is_empty() || !numbers.iter().all(is_free) {
             return Err(EINVAL);
         }
         let places = inner.numbers.get_mut(..numbers.len()).ok_or(EINVAL)?;

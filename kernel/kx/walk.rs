@@ -13,14 +13,15 @@
 //!
 //! # Cost
 //!
-//! A copy and a look per entry of the tables that exist; a step per 512 entries that do not, per
-//! 1 GiB where a whole directory is missing. No allocation.
+//! A copy and a look per entry of the tables that exist; a step per 1 GiB that has none. No
+//! allocation.
 
 use crate::{
     chunked::quiet,
-    mm::{self, MmWithUser, VmaRef},
+    mm::{self, MmWithUser, ReadGuard, VmaRef},
     sched, sys,
 };
+use core::ops::Range;
 use kernel::{
     ffi::c_ulong,
     mm::virt::flags,
@@ -28,12 +29,18 @@ use kernel::{
     prelude::*,
     time::{Instant, Monotonic},
 };
-use model::pte::{Entry, Level};
+use model::pte::{Entry, Level, PAGES_PER_PMD};
 use pin_init::init_zeroed;
 
-/// How long the mmap lock is held at a stretch, in nanoseconds, plus one step of the walk (the
-/// copy of one table and a visit of it).
+/// How long the mmap lock is held at a stretch, in nanoseconds, plus [`STEPS`] steps of the walk
+/// (the copy of one table and a visit of it, or a look at one VMA).
 pub const STRETCH_NS: i64 = 250_000;
+
+/// Bytes that an entry of a page middle directory maps.
+const PMD_SIZE: usize = PAGES_PER_PMD as usize * PAGE_SIZE;
+
+/// Steps between looks at the clock.
+const STEPS: usize = 8;
 
 /// Room for the copy of a page table.
 pub struct Table(KBox<[u64; 512]>);
@@ -65,15 +72,27 @@ pub struct Leaves<'a> {
 
 impl Leaves<'_> {
     /// The entries.
+    #[inline]
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         let level = self.level;
         self.values.iter().map(move |&value| Entry { value, level })
     }
 }
 
+/// Whether the resident set counts what an entry maps: present memory but for the zero pages and
+/// what has no `struct page`; and pages on their way to another frame, or in a device.
+#[inline]
+pub fn is_in_rss(entry: Entry) -> bool {
+    if entry.is_present() {
+        !entry.is_special()
+    } else {
+        !entry.is_none() && is_resident(entry)
+    }
+}
+
 /// Whether an entry that is neither empty nor present still stands for resident memory: for a page
 /// on its way to another frame, or one that is in a device or lent to it.
-pub fn is_resident(entry: Entry) -> bool {
+fn is_resident(entry: Entry) -> bool {
     // SAFETY: Both only decode the number.
     unsafe {
         match entry.level {
@@ -112,6 +131,9 @@ pub trait Visitor {
     fn wants(&mut self, vma: &VmaRef) -> bool;
     /// Called with the mmap lock held: must not sleep for long, allocate, or touch user memory.
     fn visit(&mut self, vma: &VmaRef, leaves: Leaves<'_>) -> Step;
+    /// Called likewise where a table is corrupt, so that what it maps cannot be told. The walk goes
+    /// on behind it.
+    fn corrupt(&mut self) {}
 }
 
 /// Walks all of an address space; returns the longest time, in nanoseconds, for which its mmap lock
@@ -121,82 +143,138 @@ pub trait Visitor {
 ///
 /// [`EINTR`] if the current task was killed, or what the visitor's `prepare` returned.
 pub fn walk(mm: &MmWithUser, table: &mut Table, visitor: &mut impl Visitor) -> Result<i64> {
-    let (mut address, mut longest) = (Some(0), 0);
+    walk_range(mm, 0..usize::MAX, table, visitor)
+}
+
+/// Walks the addresses of `range`, whose borders are those of pages, like [`walk`].
+///
+/// # Errors
+///
+/// Those of [`walk`].
+pub fn walk_range(
+    mm: &MmWithUser,
+    range: Range<usize>,
+    table: &mut Table,
+    visitor: &mut impl Visitor,
+) -> Result<i64> {
+    let (mut address, mut longest) = (Some(range.start), 0);
     while let Some(from) = address {
         sched::breathe()?;
         visitor.prepare()?;
-        let (next, held) = stretch(mm, from, table, visitor)?;
+        let (next, held) = stretch(mm, from..range.end, table, visitor)?;
         (address, longest) = (next, longest.max(held));
     }
     Ok(longest)
 }
 
-/// Walks from `from` as far as one hold of the lock goes. Returns where to go on, and for how long
-/// the lock was held.
+/// Walks `range` as far as one hold of the lock goes. Returns where to go on, and for how long the
+/// lock was held.
 fn stretch(
     mm: &MmWithUser,
-    from: usize,
+    range: Range<usize>,
     table: &mut Table,
     visitor: &mut impl Visitor,
 ) -> Result<(Option<usize>, i64)> {
     let guard = mm::read_lock(mm)?;
-    let clock = Instant::<Monotonic>::now();
-    let mut address = from;
+    let mut pace = Pace::start(&guard);
+    let mut address = range.start;
     let next = loop {
         let Some(vma) = guard.find_vma(address) else {
             break None;
         };
         address = address.max(vma.start());
+        if address >= range.end {
+            break None;
+        }
+        let end = vma.end().min(range.end);
         let mut step = Step::Continue;
         if vma.flags() & flags::HUGETLB != 0 || !visitor.wants(vma) {
-            address = vma.end();
-        } else {
-            (address, step) = visit_slot(mm, vma, address, table, visitor);
+            address = end;
         }
-        if step == Step::Pause {
-            break Some(address);
+        while address < end && step == Step::Continue {
+            (address, step) = visit_slot(mm, vma, address..end, table, visitor);
+            if pace.is_over() {
+                step = Step::Pause;
+            }
         }
-        if clock.elapsed().as_nanos() >= STRETCH_NS || guard.is_contended() {
+        if step == Step::Pause || pace.is_over() {
             break Some(address);
         }
     };
+    let held = pace.held();
     drop(guard);
-    Ok((next, clock.elapsed().as_nanos()))
+    Ok((next, held))
 }
 
-/// Visits what one entry of a page middle directory stands for (or a larger leaf or hole), as far
-/// as the VMA goes. Returns where to go on.
+/// For how long a stretch has lasted.
+struct Pace<'a> {
+    guard: &'a ReadGuard<'a>,
+    clock: Instant<Monotonic>,
+    steps: usize,
+}
+
+impl<'a> Pace<'a> {
+    fn start(guard: &'a ReadGuard<'a>) -> Self {
+        Self {
+            guard,
+            clock: Instant::now(),
+            steps: 0,
+        }
+    }
+
+    /// Whether it is time to give up the lock. The clock costs more than many a step, so only every
+    /// [`STEPS`]th call looks at it.
+    fn is_over(&mut self) -> bool {
+        self.steps += 1;
+        self.guard.is_contended() || (self.steps % STEPS == 0 && self.held() >= STRETCH_NS)
+    }
+
+    /// Nanoseconds since the start.
+    fn held(&self) -> i64 {
+        self.clock.elapsed().as_nanos()
+    }
+}
+
+/// Visits what one entry of a page middle directory stands for (or a run of huge pages, a larger leaf
+/// or a hole), as far as `range`, a part of the VMA, goes. Returns where to go on.
 ///
 /// The mmap lock of `mm`, to which `vma` belongs, is held: `vma` is borrowed from its guard.
 fn visit_slot(
     mm: &MmWithUser,
     vma: &VmaRef,
-    address: usize,
+    range: Range<usize>,
     table: &mut Table,
     visitor: &mut impl Visitor,
 ) -> (usize, Step) {
-    let (mut next, mut value) = (address, 0);
-    // SAFETY: The mmap lock is held and `mm` has users, so that the upper tables stay; the
-    // address lies within a VMA.
+    let address = range.start;
+    let (mut next, mut count) = (address, 0);
+    // SAFETY: The mmap lock is held and `mm` has users, so that the upper tables stay; the range
+    // lies within a VMA. No more entries are written than a table holds.
     let slot = unsafe {
         sys::kx_find_slot(
             mm.as_raw(),
             address as c_ulong,
-            vma.end() as c_ulong,
+            range.end as c_ulong,
             &mut next,
-            &mut value,
+            table.0.as_mut_ptr(),
+            &mut count,
         )
     };
     let pages = next.saturating_sub(address) / PAGE_SIZE;
+    let found = table.0.get(..count as usize).unwrap_or_default();
     let (level, values) = match slot {
         sys::KX_HOLE => return (next, Step::Continue),
-        sys::KX_TABLE => match table.copy(mm, address, value, pages) {
+        sys::KX_CORRUPT => {
+            visitor.corrupt();
+            return (next, Step::Continue);
+        }
+        sys::KX_TABLE => match table.copy(mm, address, pages) {
             Some(values) => (Level::Pte, values),
             // The table was exchanged meanwhile: look again.
             None => return (address, Step::Continue),
         },
-        sys::KX_PMD => (Level::Pmd, &[value][..]),
-        _ => (Level::Pud, &[value][..]),
+        sys::KX_PMD => return visit_each(vma, address..next, found, visitor),
+        _ => (Level::Pud, found),
     };
     let leaves = Leaves {
         start: address,
@@ -207,16 +285,44 @@ fn visit_slot(
     (next, visitor.visit(vma, leaves))
 }
 
+/// Visits leaves of page middle directories one by one: those that map `range`, of which the first
+/// and the last may reach beyond it. Returns where to go on.
+fn visit_each(
+    vma: &VmaRef,
+    range: Range<usize>,
+    values: &[u64],
+    visitor: &mut impl Visitor,
+) -> (usize, Step) {
+    let mut start = range.start;
+    for value in values {
+        let next = (start / PMD_SIZE + 1).saturating_mul(PMD_SIZE);
+        let next = next.min(range.end);
+        let leaves = Leaves {
+            start,
+            values: core::slice::from_ref(value),
+            level: Level::Pmd,
+            pages: (next.saturating_sub(start) / PAGE_SIZE) as u64,
+        };
+        start = next;
+        if visitor.visit(vma, leaves) == Step::Pause {
+            return (start, Step::Pause);
+        }
+    }
+    (start, Step::Continue)
+}
+
 impl Table {
     /// The entry of `address` in the table to which `pmd` pointed. `None` if the table is not there
     /// any more. The mmap lock of `mm` is held, and a VMA holds the address.
     pub(crate) fn entry(&mut self, mm: &MmWithUser, address: usize, pmd: u64) -> Option<u64> {
-        self.copy(mm, address, pmd, 1)?.first().copied()
+        *self.0.first_mut()? = pmd;
+        self.copy(mm, address, 1)?.first().copied()
     }
 
-    /// Copies the entries of the table that `pmd` pointed to, `count` of them from that of
-    /// `address` on. `None` if the table is not there any more.
-    fn copy(&mut self, mm: &MmWithUser, address: usize, pmd: u64, count: usize) -> Option<&[u64]> {
+    /// Copies entries of the table that the first entry here points to, `count` of them from that
+    /// of `address` on. `None` if the table is not there any more.
+    fn copy(&mut self, mm: &MmWithUser, address: usize, count: usize) -> Option<&[u64]> {
+        let pmd = *self.0.first()?;
         let entries = self.0.get_mut(..count)?;
         // SAFETY: The mmap lock is held and `mm` has users, so that the upper tables stay. No more
         // entries are asked for than there is room for, and they do not reach beyond the table

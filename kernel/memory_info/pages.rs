@@ -105,17 +105,11 @@ impl Pages {
 
     /// Takes note of a leaf of which `pages` pages belong to the VMA, the first at `start`.
     fn note(&mut self, entry: Entry, start: usize, pages: u64) {
-        let resident = if entry.is_present() {
-            !entry.is_special()
-        } else {
-            // On its way, most likely: then it is no candidate, but may be one when it has arrived.
-            let resident = walk::is_resident(entry);
-            self.is_unsettled |= resident;
-            resident
-        };
-        if !resident {
+        if !walk::is_in_rss(entry) {
             return;
         }
+        // On its way, most likely: then it is no candidate, but may be one when it has arrived.
+        self.is_unsettled |= !entry.is_present();
         self.figures.valid = self.figures.valid.saturating_add(pages);
         if self.vma.allows_candidate(entry) {
             let within = (start as u64 >> 12) % entry.level.pages();

@@ -49,7 +49,7 @@ impl Report {
             segments: layout::segments(&guard),
             rss: layout::rss(mm),
             total_vm: mm::total_vm(mm),
-            page_tables: layout::page_table_bytes(mm),
+            page_tables: mm::page_table_bytes(mm),
         })
     }
 

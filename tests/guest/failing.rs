@@ -5,11 +5,12 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use workloads::SysSetting;
 
 pub const FAILSLAB: &str = "/sys/kernel/debug/failslab";
 pub const FAIL_PAGE_ALLOC: &str = "/sys/kernel/debug/fail_page_alloc";
+const FAIL_USERCOPY: &str = "/sys/kernel/debug/fail_usercopy";
 
 /// Whether this kernel can make allocations fail; says so if it cannot.
 pub fn has_fault_injection() -> bool {
@@ -28,7 +29,7 @@ pub fn widen() -> Result<Vec<SysSetting>> {
         (FAIL_PAGE_ALLOC, "min-order", "0"),
         (FAILSLAB, "verbose", "0"),
         (FAIL_PAGE_ALLOC, "verbose", "0"),
-        ("/sys/kernel/debug/fail_usercopy", "verbose", "0"),
+        (FAIL_USERCOPY, "verbose", "0"),
     ]
     .into_iter()
     .map(|(folder, file, value)| SysSetting::set(format!("{folder}/{file}"), value))
@@ -51,19 +52,28 @@ impl Switch {
         })
     }
 
-    /// Calls `action` with the switch on. Returns its result and what the switch then showed.
-    pub fn during<T>(&self, on: &str, action: impl FnOnce() -> T) -> Result<(T, String)> {
-        let mut shown = [0; 16];
+    /// Calls `action` with the switch on. Returns its result and what the switch then showed: 0 if
+    /// it was used up.
+    pub fn during<T>(&self, on: &str, action: impl FnOnce() -> T) -> Result<(T, usize)> {
         self.file.write_all_at(on.as_bytes(), 0)?;
         let result = action();
-        let length = self.file.read_at(&mut shown, 0);
-        self.file.write_all_at(b"0", 0)?;
-        // The switch lets copies to user memory fail too, hence possibly this read: then it was
-        // not used up before.
-        let shown = match length {
-            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => "1".to_owned(),
-            length => String::from_utf8_lossy(&shown[..length?]).trim().to_owned(),
+        let mut shown = [0; 16];
+        let read = self.file.read_at(&mut shown, 0);
+        let off = self.file.write_all_at(b"0", 0);
+        // The switch lets copies from and to user memory fail too, hence possibly one of these two:
+        // then it was not used up before, but is now.
+        let left = match read {
+            Err(error) if is_bad_address(&error) => 1,
+            read => std::str::from_utf8(&shown[..read?])?.trim().parse()?,
         };
-        Ok((result, shown))
+        match off {
+            Err(error) if is_bad_address(&error) => ensure!(left > 0, "it failed twice"),
+            off => off?,
+        }
+        Ok((result, left))
     }
+}
+
+fn is_bad_address(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EFAULT)
 }

@@ -10,6 +10,8 @@ mod full;
 mod hello;
 mod kshram;
 mod memory_info;
+mod memuse;
 mod pf_stat;
+mod stopped;
 mod support;
 mod vm_layout;

@@ -28,3 +28,35 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<
     }
     anyhow::bail!("waited in vain: {what}")
 }
+
+/// Whether storms shall last, as `cargo xtask test --long` asks.
+pub fn is_long() -> bool {
+    std::env::var("PAGELENS_LONG").as_deref() == Ok("1")
+}
+
+/// Keeps the calling thread, and the threads and processes that it starts, on one CPU; when dropped,
+/// itself no longer.
+///
+/// The kernel patches its text while other CPUs run it, with a breakpoint as a go-between. Emulation
+/// gets this wrong now and then: with QEMU 7.2 and no KVM, switching a probe of a busy function on
+/// and off through tracefs ends in `Oops: int3`, though no module of ours is loaded. So whoever
+/// loads and unloads a probe of a busy function must not let another CPU be busy with it.
+pub struct OneCpu(rustix::thread::CpuSet);
+
+impl OneCpu {
+    /// Moves the calling thread to the first CPU.
+    pub fn enter() -> Result<Self> {
+        use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
+        let before = sched_getaffinity(None)?;
+        let mut first = CpuSet::new();
+        first.set(0);
+        sched_setaffinity(None, &first)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for OneCpu {
+    fn drop(&mut self) {
+        let _ = rustix::thread::sched_setaffinity(None, &self.0);
+    }
+}

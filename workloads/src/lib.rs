@@ -8,6 +8,7 @@
 mod ksm;
 mod layout;
 pub mod map;
+pub mod memuse;
 pub mod message;
 pub mod module;
 pub mod process;

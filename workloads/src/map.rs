@@ -48,6 +48,21 @@ impl Map {
         Self::new(start.cast(), length)
     }
 
+    /// The same as private anonymous memory, the old way: of `/dev/zero`. Each page is written.
+    ///
+    /// # Errors
+    /// As [`Map::anonymous`].
+    pub fn zero_device(pages: usize) -> Result<Self> {
+        let device = File::options().read(true).write(true).open("/dev/zero")?;
+        let (length, flags) = (pages * PAGE, MapFlags::PRIVATE);
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: As in `anonymous`.
+        let start = unsafe { mmap(ptr::null_mut(), length, protection, flags, &device, 0)? };
+        let mut map = Self::new(start.cast(), length)?;
+        map.touch_by_writing();
+        Ok(map)
+    }
+
     /// Private anonymous memory that begins and ends at multiples of [`HUGE_PAGE`].
     ///
     /// # Errors
@@ -89,6 +104,27 @@ impl Map {
                 length,
                 ProtFlags::READ,
                 MapFlags::PRIVATE,
+                file,
+                0,
+            )?
+        };
+        Self::new(start.cast(), length)
+    }
+
+    /// A shared, writable mapping of a whole file that is open for both.
+    ///
+    /// # Errors
+    /// If the file is empty or cannot be mapped.
+    pub fn shared_file(file: &File) -> Result<Self> {
+        let length = (file.metadata()?.len() as usize).next_multiple_of(PAGE);
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: As in `anonymous`.
+        let start = unsafe {
+            mmap(
+                ptr::null_mut(),
+                length,
+                protection,
+                MapFlags::SHARED,
                 file,
                 0,
             )?

@@ -132,6 +132,53 @@ pub fn share_memory() -> Result<u64> {
     Ok(u64::try_from(pid)?)
 }
 
+/// Moves the program break up and writes to the pages that this gives.
+///
+/// # Errors
+/// If the kernel has no room for them.
+pub fn grow_heap(pages: usize) -> Result<()> {
+    let bytes = pages * crate::map::PAGE;
+    // SAFETY: Memory is added only. malloc copes with a break that others move.
+    let old = unsafe { libc::sbrk(isize::try_from(bytes)?) };
+    ensure!(old as isize != -1, io::Error::last_os_error());
+    for offset in (0..bytes).step_by(crate::map::PAGE) {
+        // SAFETY: Within the memory just made, to which nobody else refers.
+        unsafe { old.cast::<u8>().add(offset).write_volatile(1) };
+    }
+    Ok(())
+}
+
+/// Declares that the heap began so much later, and returns where. Only the kernel's reports heed it.
+///
+/// # Errors
+/// Without `CAP_SYS_RESOURCE`, or if there is no heap there.
+pub fn start_heap_later(bytes: usize) -> Result<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
+    let start: u64 = fields
+        .split(' ')
+        .nth(44)
+        .context("stat is short")?
+        .parse()?;
+    let later = start + bytes as u64;
+    // SAFETY: Changes what the kernel reports, and the least to which the break may be moved back;
+    // nobody in this program moves it back.
+    let done = unsafe { libc::prctl(libc::PR_SET_MM, libc::PR_SET_MM_START_BRK, later, 0, 0) };
+    ensure!(done == 0, io::Error::last_os_error());
+    Ok(later)
+}
+
+/// Calls itself until the stack is at least so much deeper.
+#[inline(never)]
+pub fn grow_stack(pages: usize) {
+    let page = [1u8; crate::map::PAGE];
+    std::hint::black_box(&page);
+    if pages > 1 {
+        grow_stack(pages - 1);
+    }
+    std::hint::black_box(&page);
+}
+
 /// Ends the process as it is: nothing is cleaned up, no memory is unmapped first.
 pub fn end_at_once() -> ! {
     // SAFETY: Takes a number and does not return.

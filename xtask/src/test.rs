@@ -18,10 +18,10 @@ use crate::vm::{self, VmRequest};
 const MEMORY_MIB: u32 = 4096;
 
 /// How the names of tests begin that want the full guest.
-const FULL: &str = "full::";
+const FULL: &[&str] = &["full::"];
 
 /// How the names of tests begin that patch the kernel's code while it runs: see [`Threads`].
-const PATCHING: &str = "pf_stat";
+const PATCHING: &[&str] = &["memuse", "pf_stat"];
 
 /// Where the test binary is put in the guest.
 const GUEST_BINARY: &str = "/root/guest-tests";
@@ -34,7 +34,7 @@ struct Machine {
     /// Words for the kernel's command line.
     append: &'static str,
     /// The tests for which it matters; all if empty.
-    only: &'static str,
+    only: &'static [&'static str],
 }
 
 /// The emulated processor translates addresses in five levels and needs no page-table isolation;
@@ -45,14 +45,14 @@ const MACHINES: [&Machine; 4] = [
         guest: Guest::Minimal,
         threads: Threads::OnePerCpu,
         append: "",
-        only: "",
+        only: &[],
     },
     &Machine {
         what: "with four levels of page tables, isolated",
         guest: Guest::Minimal,
         threads: Threads::OnePerCpu,
         append: "no5lvl pti=on",
-        only: "page_tables",
+        only: &["page_tables"],
     },
     &Machine {
         what: "where code may be patched",
@@ -168,10 +168,13 @@ fn guest_tests(
     machine: &Machine,
 ) -> Result<u8> {
     // A filter of another subject leaves nothing to do on a machine for few tests.
-    let filter = match filter {
-        Some(filter) if !machine.only.is_empty() && !filter.contains(machine.only) => return Ok(0),
-        Some(filter) => Some(filter),
-        None => Some(machine.only).filter(|only| !only.is_empty()),
+    let concerns = |filter: &str| {
+        machine.only.is_empty() || machine.only.iter().any(|only| filter.contains(only))
+    };
+    let filters = match filter {
+        Some(filter) if !concerns(filter) => return Ok(0),
+        Some(filter) => vec![filter],
+        None => machine.only.to_vec(),
     };
     lab.ui
         .note(&format!("— guest tests on {kernel}, {} —", machine.what));
@@ -185,11 +188,12 @@ fn guest_tests(
         },
     ];
     command.extend([GUEST_BINARY, "--test-threads=1"]);
-    command.extend(filter);
-    for elsewhere in [FULL, PATCHING] {
-        if machine.only != elsewhere {
-            command.extend(["--skip", elsewhere]);
-        }
+    command.extend(filters);
+    for elsewhere in [FULL, PATCHING]
+        .iter()
+        .filter(|elsewhere| machine.only != **elsewhere)
+    {
+        command.extend(elsewhere.iter().flat_map(|name| ["--skip", name]));
     }
     let root = lab.kernel(kernel)?.root.dir;
     let mut copies = vec![(binary, PathBuf::from(GUEST_BINARY))];

@@ -11,4 +11,5 @@
 
 pub mod ioctl;
 pub mod kshram;
+pub mod memuse;
 pub mod pf_stat;

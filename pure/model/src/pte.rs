@@ -32,6 +32,7 @@ pub enum Level {
 
 impl Level {
     /// Pages of 4 KiB that a leaf maps.
+    #[inline]
     pub const fn pages(self) -> u64 {
         match self {
             Self::Pte => PAGES_PER_PTE,
@@ -52,12 +53,14 @@ pub struct Entry {
 
 impl Entry {
     /// Whether nothing was ever put here.
+    #[inline]
     pub const fn is_none(self) -> bool {
         self.value == 0
     }
 
     /// Whether it maps memory, accessible or not: `PROT_NONE` and NUMA-hinting entries count, and
     /// so does a huge entry that is just being split.
+    #[inline]
     pub const fn is_present(self) -> bool {
         let present = match self.level {
             Level::Pte => PRESENT | PROTNONE,
@@ -68,24 +71,28 @@ impl Entry {
 
     /// Whether the processor may use it. If not, a present entry tells nothing about the
     /// permissions: it is `PROT_NONE`, or waits for a NUMA hint, or is being split.
+    #[inline]
     pub const fn is_accessible(self) -> bool {
         self.value & PRESENT != 0
     }
 
     /// Whether it is one that the resident set does not count: the zero page, the huge zero page,
     /// or memory without a `struct page`.
+    #[inline]
     pub const fn is_special(self) -> bool {
         self.value & SPECIAL != 0
     }
 
     /// Whether the processor may write through it. (Shadow stacks are writable without it; their
     /// VMA tells.)
+    #[inline]
     pub const fn is_writable(self) -> bool {
         self.value & RW != 0
     }
 
     /// The number of the first frame of a present entry. `pfn_mask` says which bits of an entry
     /// hold the physical address on this machine.
+    #[inline]
     pub const fn pfn(self, pfn_mask: u64) -> u64 {
         // Without the present bit the address is stored inverted (against L1TF).
         let plain = if self.is_accessible() {

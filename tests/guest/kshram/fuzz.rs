@@ -10,7 +10,7 @@ use anyhow::Result;
 use pagelens::kshram::{Control, Slot};
 use workloads::Module;
 
-use super::is_long;
+use crate::support::is_long;
 
 const MAX_BYTES: u64 = 1 << 20;
 

@@ -32,8 +32,3 @@ fn errno<T: std::fmt::Debug>(result: Result<T>) -> i32 {
 fn io_errno<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
     result.unwrap_err().raw_os_error().unwrap_or(0)
 }
-
-/// Whether tests may take minutes.
-fn is_long() -> bool {
-    std::env::var("PAGELENS_LONG").is_ok_and(|value| value == "1")
-}

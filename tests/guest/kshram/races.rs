@@ -8,7 +8,7 @@ use anyhow::{ensure, Result};
 use pagelens::kshram::{Control, Slot};
 use workloads::{Module, Workload};
 
-use super::is_long;
+use crate::support::is_long;
 use crate::support::shell;
 
 fn seconds() -> u64 {

@@ -152,7 +152,11 @@ fn next(state: &mut u64) -> u64 {
 fn random_arguments_do_no_harm() -> Result<()> {
     let _module = tracking(COW)?;
     let mut cow = start_cow()?;
-    let rounds = if super::is_long() { 100_000 } else { 10_000 };
+    let rounds = if crate::support::is_long() {
+        100_000
+    } else {
+        10_000
+    };
     let names = [c"cow".as_ptr() as usize, c"a".as_ptr() as usize];
     let mut room = Map::anonymous(2, false)?;
     room.touch_by_writing();

@@ -51,8 +51,3 @@ fn errno<T: std::fmt::Debug>(result: Result<T, pagelens::Error>) -> i32 {
         other => panic!("not a failed call: {other:?}"),
     }
 }
-
-/// Whether the long forms of storms are wanted.
-fn is_long() -> bool {
-    std::env::var("PAGELENS_LONG").is_ok_and(|value| value == "1")
-}

@@ -9,7 +9,8 @@ use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat;
 use workloads::{Module, Workload};
 
-use super::{is_long, ledger, start_cow, step, tracking, COW};
+use super::{ledger, start_cow, step, tracking, COW};
+use crate::support::is_long;
 
 fn duration() -> Duration {
     Duration::from_secs(if is_long() { 60 } else { 4 })

@@ -157,7 +157,7 @@ fn what_another_task_writes_is_kept_apart() -> Result<()> {
 fn forced_copies_are_counted_exactly_from_one_to_eight_threads() -> Result<()> {
     let _huge = huge_pages("never")?;
     let _module = tracking(COW)?;
-    let (pages, rounds) = if super::is_long() {
+    let (pages, rounds) = if crate::support::is_long() {
         (20_000, 50)
     } else {
         (4_000, 5)

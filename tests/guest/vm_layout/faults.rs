@@ -26,7 +26,7 @@ fn load(switch: &Switch, parameters: &str, nth: usize) -> Result<(bool, usize)> 
         Err(error) if error.kind() == ErrorKind::OutOfMemory => false,
         Err(error) => return Err(error).with_context(|| format!("chance {nth}")),
     };
-    Ok((loaded, left.parse()?))
+    Ok((loaded, left))
 }
 
 /// The loader's own allocations come first and are the kernel's business: what fails here are the

@@ -70,6 +70,14 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// `memuse` had no answer.
+    #[error("memuse of process {pid}: {source}{}", memuse_hint(.source))]
+    Memuse {
+        /// The process.
+        pid: u32,
+        /// What the kernel answered.
+        source: io::Error,
+    },
     /// A file under /proc could not be read or understood.
     #[error("cannot read /proc: {0}")]
     Proc(#[from] procfs::ProcError),
@@ -107,6 +115,17 @@ fn slot_hint(error: &io::Error) -> String {
         _ => return error.to_string(),
     };
     format!("{error} ({hint})")
+}
+
+/// What to do about `memuse` without an answer.
+fn memuse_hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => " (is the module loaded?)",
+        Some(libc::EPERM) => " (another user's process: this takes CAP_SYS_PTRACE)",
+        Some(libc::ESRCH) => " (it has ended, or never was)",
+        Some(libc::EFAULT) => " (its page tables are corrupt: see the kernel's log)",
+        _ => "",
+    }
 }
 
 /// Why `memory_info` refused a command: the rows of its document's table of errors.

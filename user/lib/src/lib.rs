@@ -10,6 +10,9 @@
 //! lines of the module `vm_layout` or from `/proc`.
 //! [`pf_stat`] speaks the system calls of the module of that name: copy-on-write faults.
 //!
+//! [`Memuse`] asks for the bytes of one kind of memory of a process; [`proc::kinds`] adds up the same
+//! from `/proc`.
+//!
 //! Figures are in the units of the interface they come from; for `memory_info` that is
 //! pages of 4 KiB. This crate never changes the processes it looks at.
 
@@ -19,6 +22,7 @@ mod error;
 pub mod kshram;
 pub mod layout;
 mod memory_info;
+mod memuse;
 pub mod pf_stat;
 pub mod proc;
 mod program;
@@ -27,6 +31,7 @@ mod syscall;
 
 pub use error::{Error, Reason, Result};
 pub use memory_info::MemoryInfo;
+pub use memuse::{Kind, Memuse};
 pub use program::{Duplicates, Program};
 pub use source::Source;
 

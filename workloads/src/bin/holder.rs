@@ -18,6 +18,9 @@
 //! | `split:N` | 2N private mappings of one page each, untouched: they cannot merge, as every other is read-only |
 //! | `hugetlb:N` | N huge pages of 2 MiB of the pool (`/proc/sys/vm/nr_hugepages`), written |
 //! | `file:PATH` | private mapping of a file, read |
+//! | `heap:N` | the program break moved by N pages, written |
+//! | `stack:N` | the main stack, N pages deeper than it was, written |
+//! | `threads:N` | (a number of threads) stacks of 64 KiB, of which the top is written |
 //!
 //! And those that do something with all of it:
 //!
@@ -25,6 +28,9 @@
 //! |---|---|
 //! | `mergeable` | offers it to KSM |
 //! | `collapsible` | offers it to khugepaged |
+//! | `pageout` | sends the writable private memory to swap |
+//! | `lateheap:N` | declares that the heap began N bytes later; answers where that is |
+//! | `undumpable` | lets only the privileged look into the process |
 //! | `write` | writes to each page of the writable private memory; answers the page faults |
 //! | `protect` | makes the writable private memory read-only |
 //! | `drop` | unmaps it |
@@ -38,6 +44,7 @@ use std::io::{BufRead, Write};
 
 use anyhow::{bail, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
+use rustix::process::{set_dumpable_behavior, DumpableBehavior};
 use rustix::thread::set_name;
 use workloads::map::Map;
 use workloads::process;
@@ -110,8 +117,14 @@ impl Holder {
                 map.touch_by_reading();
                 self.read_only.push(map);
             }
+            "heap" => process::grow_heap(number(rest)?)?,
+            "stack" => process::grow_stack(number(rest)?),
+            "threads" => threads(number(rest)?)?,
             "mergeable" => self.advise_all(Advice::LinuxMergeable)?,
             "collapsible" => self.advise_all(Advice::LinuxHugepage)?,
+            "lateheap" => return process::start_heap_later(number(rest)?).map(Some),
+            "pageout" => self.page_out()?,
+            "undumpable" => set_dumpable_behavior(DumpableBehavior::NotDumpable)?,
             "write" => return self.write().map(Some),
             "protect" => self.protect()?,
             "drop" => self.drop_all()?,
@@ -142,6 +155,11 @@ impl Holder {
             .iter_mut()
             .chain(&mut self.writable)
             .try_for_each(|map| map.advise(advice))
+    }
+
+    fn page_out(&mut self) -> Result<()> {
+        let mut maps = self.writable.iter_mut();
+        maps.try_for_each(|map| map.advise(Advice::LinuxPageOut))
     }
 
     fn write(&mut self) -> Result<u64> {
@@ -211,6 +229,16 @@ fn hugetlb(count: usize) -> Result<Map> {
     let mut map = Map::hugetlb(count)?;
     map.touch_by_writing();
     Ok(map)
+}
+
+/// Threads that sleep until the process ends.
+fn threads(count: usize) -> Result<()> {
+    for _ in 0..count {
+        std::thread::Builder::new()
+            .stack_size(64 << 10)
+            .spawn(process::sleep_for_ever)?;
+    }
+    Ok(())
 }
 
 fn minor_faults() -> Result<u64> {

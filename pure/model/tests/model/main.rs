@@ -3,6 +3,7 @@
 
 mod group;
 mod memory_info;
+mod memuse;
 mod pte;
 mod sort;
 mod support;

@@ -15,6 +15,7 @@
 //! the module.
 
 mod duplicates;
+pub mod kinds;
 mod pages;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+//! From a pid and a number to bytes, or to an error.
+
+use crate::count::Count;
+use kernel::prelude::*;
+use kx::{
+    mm::{self, Mm, MmWithUser},
+    sched,
+    target::Target,
+    walk::{self, Table},
+};
+use model::memuse::{Kind, PAGE_SIZE};
+
+/// Bytes of the kind with this number in the process with this pid, as the caller numbers it.
+///
+/// # Errors
+///
+/// - [`ESRCH`]: there is no such process, or it has ended meanwhile.
+/// - [`EINVAL`]: there is no such kind.
+/// - [`EPERM`]: the process is another user's, or guarded, and the caller has no right to trace it.
+/// - [`EFAULT`]: its page tables are corrupt.
+/// - [`ENOMEM`], and [`EINTR`] if the caller was killed.
+pub(crate) fn memuse(pid: i32, kind: i32) -> Result<u64> {
+    let target = Target::find(pid).ok_or(ESRCH)?;
+    let kind = Kind::from_number(kind).ok_or(EINVAL)?;
+    loop {
+        let Some(mm) = target.access()? else {
+            return without_mm(&target, kind);
+        };
+        let bytes = with_mm(&target, &mm, kind)?;
+        if target.still_has(&mm) {
+            return Ok(bytes);
+        }
+        // It has ended, or become another program: look again.
+        sched::breathe()?;
+    }
+}
+
+/// Kernel threads have a stack and no memory of their own; others have ended.
+fn without_mm(target: &Target, kind: Kind) -> Result<u64> {
+    match kind {
+        _ if !target.is_kernel_thread() => Err(ESRCH),
+        Kind::KernelStack => Ok(target.kernel_stack_bytes()),
+        _ => Ok(0),
+    }
+}
+
+fn with_mm(target: &Target, mm: &Mm, kind: Kind) -> Result<u64> {
+    let users = mm.mmget_not_zero().ok_or(ESRCH)?;
+    Ok(match kind {
+        Kind::KernelStack => target.kernel_stack_bytes(),
+        Kind::PageTables => mm::page_table_bytes(mm),
+        Kind::Swapped => mm::swapped_pages(&users).saturating_mul(PAGE_SIZE),
+        Kind::ThreadStacks => present_bytes(&users, kind, &target.stack_pointers(mm)?)?,
+        Kind::CallStack | Kind::All | Kind::Heap | Kind::File | Kind::Shared | Kind::Vdso => {
+            present_bytes(&users, kind, &[])?
+        }
+        Kind::Anonymous => present_bytes(&users, kind, &target.stack_pointers(mm)?)?,
+    })
+}
+
+/// Bytes of present pages of a kind. `stack_pointers` are needed to tell apart thread stacks and
+/// other anonymous memory only.
+fn present_bytes(mm: &MmWithUser, kind: Kind, stack_pointers: &[u64]) -> Result<u64> {
+    let layout = mm::layout(mm);
+    let range = match kind {
+        Kind::CallStack => {
+            let guard = mm::read_lock(mm)?;
+            let area = guard
+                .find_vma(layout.start_stack() as usize)
+                .map(mm::area)
+                .filter(|area| layout.is_call_stack(area));
+            area.map_or(0..0, |area| area.range)
+        }
+        Kind::Heap => layout.heap().clone(),
+        _ => 0..u64::MAX,
+    };
+    let mut table = Table::new()?;
+    let mut count = Count::new(kind, layout, stack_pointers);
+    walk::walk_range(
+        mm,
+        range.start as usize..range.end as usize,
+        &mut table,
+        &mut count,
+    )?;
+    count.bytes()
+}

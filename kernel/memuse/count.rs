@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Counting the present pages of one kind.
+
+use kernel::{page::PAGE_SIZE, prelude::*};
+use kx::{
+    mm::{self, VmaRef},
+    walk::{self, Leaves, Step, Visitor},
+};
+use model::{
+    memuse::{Kind, Layout},
+    pte::{Entry, Level},
+};
+
+/// Counts what a walk finds.
+pub(crate) struct Count<'a> {
+    kind: Kind,
+    layout: Layout,
+    stack_pointers: &'a [u64],
+    pages: u64,
+    is_corrupt: bool,
+}
+
+impl<'a> Count<'a> {
+    /// Counts the pages of `kind`, [`Kind::All`] or one of [`Kind::PARTS`].
+    pub(crate) fn new(kind: Kind, layout: Layout, stack_pointers: &'a [u64]) -> Self {
+        Self {
+            kind,
+            layout,
+            stack_pointers,
+            pages: 0,
+            is_corrupt: false,
+        }
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if some of it could not be looked at.
+    pub(crate) fn bytes(&self) -> Result<u64> {
+        if self.is_corrupt {
+            return Err(EFAULT);
+        }
+        Ok(self.pages.saturating_mul(PAGE_SIZE as u64))
+    }
+
+    /// How many of these pages are of the kind, given that their VMA is wanted.
+    fn share(&self, start: usize, pages: u64) -> u64 {
+        match self.kind {
+            Kind::All | Kind::Heap => pages,
+            _ => self.layout.pages_outside_heap(start as u64, pages),
+        }
+    }
+}
+
+impl Visitor for Count<'_> {
+    fn prepare(&mut self) -> Result {
+        Ok(())
+    }
+
+    fn wants(&mut self, vma: &VmaRef) -> bool {
+        match self.kind {
+            Kind::All | Kind::Heap => true,
+            kind => self.layout.kind_of(&mm::area(vma), self.stack_pointers) == kind,
+        }
+    }
+
+    fn visit(&mut self, _vma: &VmaRef, leaves: Leaves<'_>) -> Step {
+        let share = self.share(leaves.start, leaves.pages);
+        let found = match leaves.level {
+            Level::Pte if share == leaves.pages => resident(leaves.values).count() as u64,
+            Level::Pte => resident(leaves.values)
+                .map(|index| self.share(leaves.start + index * PAGE_SIZE, 1))
+                .sum(),
+            // One entry, for all of the pages.
+            Level::Pmd | Level::Pud => {
+                let is_resident = leaves.entries().any(walk::is_in_rss);
+                if is_resident {
+                    share
+                } else {
+                    0
+                }
+            }
+        };
+        self.pages = self.pages.saturating_add(found);
+        Step::Continue
+    }
+
+    fn corrupt(&mut self) {
+        self.is_corrupt = true;
+    }
+}
+
+/// Which entries of a lowest table are resident.
+#[inline]
+fn resident(values: &[u64]) -> impl Iterator<Item = usize> + '_ {
+    let level = Level::Pte;
+    let entries = values.iter().map(move |&value| Entry { value, level });
+    let indexed = entries.enumerate();
+    indexed.filter_map(|(index, entry)| walk::is_in_rss(entry).then_some(index))
+}

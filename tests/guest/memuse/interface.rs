@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The call's arguments, errors, number, and its three ways in.
+
+use std::process::Command;
+
+use anyhow::{ensure, Result};
+use pagelens::{Kind, Memuse};
+use workloads::{KernelLog, Module, Workload};
+
+use super::{errno, Loaded};
+use crate::support::wait_until;
+
+extern "C" {
+    /// `memuse.c`: the call as the C header has it.
+    fn memuse_through_header(pid: libc::pid_t, kind: libc::c_int) -> libc::c_long;
+}
+
+#[test]
+fn who_is_not_there_is_esrch_and_what_is_no_kind_is_einval() -> Result<()> {
+    let loaded = Loaded::new()?;
+    for pid in [0, -1, i32::MIN, i32::MAX] {
+        for kind in [0, 2, 10, 11] {
+            assert_eq!(
+                errno(loaded.call.raw(pid, kind)),
+                Some(libc::ESRCH),
+                "{pid} {kind}"
+            );
+        }
+    }
+    for kind in [-1, 11, 442, i32::MIN, i32::MAX] {
+        assert_eq!(
+            errno(loaded.call.raw(1, kind)),
+            Some(libc::EINVAL),
+            "{kind}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_process_that_has_ended_is_esrch_though_nobody_waited_for_it() -> Result<()> {
+    let loaded = Loaded::new()?;
+    let mut child = Command::new("true").spawn()?;
+    let pid = child.id();
+    wait_until("the child has ended", || {
+        Ok(workloads::process::state(pid)? == 'Z')
+    })?;
+    for kind in Kind::EACH {
+        assert_eq!(
+            errno(loaded.call.raw(pid as i32, kind.number())),
+            Some(libc::ESRCH)
+        );
+    }
+    child.wait()?;
+    assert_eq!(errno(loaded.call.raw(pid as i32, 0)), Some(libc::ESRCH));
+    Ok(())
+}
+
+#[test]
+fn a_thread_stands_for_its_process() -> Result<()> {
+    let loaded = Loaded::new()?;
+    let holder = Workload::start("holder", &["rw:bb:100", "threads:1"])?;
+    holder.stop()?;
+    let pid = holder.pid();
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"))?;
+    let mut others = 0;
+    for thread in threads {
+        let thread: u32 = thread?.file_name().to_string_lossy().parse()?;
+        others += u32::from(thread != pid);
+        for kind in Kind::EACH {
+            assert_eq!(
+                loaded.call.bytes(thread, kind)?,
+                loaded.call.bytes(pid, kind)?
+            );
+        }
+    }
+    assert_eq!(others, 1);
+    Ok(())
+}
+
+#[test]
+fn c_and_assembly_and_the_library_say_the_same() -> Result<()> {
+    let loaded = Loaded::new()?;
+    let holder = Workload::start("holder", &["rw:bb:100"])?;
+    holder.stop()?;
+    let pid = holder.pid() as i32;
+    for kind in Kind::EACH {
+        let bytes = loaded.call.raw(pid, kind.number())? as i64;
+        // SAFETY: The call takes numbers only.
+        let through_c = unsafe { memuse_through_header(pid, kind.number()) };
+        assert_eq!(through_c, bytes, "{kind:?}");
+        let by_hand = workloads::memuse::memuse(abi::memuse::NR, pid, kind.number());
+        assert_eq!(by_hand, bytes, "{kind:?}");
+    }
+    // SAFETY: As above.
+    assert_eq!(unsafe { memuse_through_header(pid, 11) }, -1);
+    assert_eq!(
+        std::io::Error::last_os_error().raw_os_error(),
+        Some(libc::EINVAL)
+    );
+    let by_hand = workloads::memuse::memuse(abi::memuse::NR, pid, 11);
+    assert_eq!(by_hand, -i64::from(libc::EINVAL));
+    Ok(())
+}
+
+#[test]
+fn callers_of_the_x32_abi_are_not_served() -> Result<()> {
+    const X32: u64 = 0x4000_0000;
+    let _loaded = Loaded::new()?;
+    assert!(workloads::memuse::memuse(abi::memuse::NR, 1, 0) > 0);
+    let result = workloads::memuse::memuse(X32 | abi::memuse::NR, 1, 0);
+    assert_eq!(result, -i64::from(libc::ENOSYS));
+    Ok(())
+}
+
+#[test]
+fn without_the_module_there_is_no_call() -> Result<()> {
+    drop(Loaded::new()?);
+    assert_eq!(errno(Memuse::new().raw(1, 0)), Some(libc::ENOSYS));
+    let error = Memuse::new()
+        .bytes(1, Kind::All)
+        .err()
+        .map(|error| error.to_string());
+    ensure!(
+        error
+            .as_ref()
+            .is_some_and(|text| text.contains("is the module loaded?")),
+        "{error:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_free_number_is_taken_and_found_by_the_library() -> Result<()> {
+    for number in ["337", "385", "423"] {
+        let _module = Module::load("memuse", &[&format!("nr={number}")])?;
+        ensure!(Memuse::new().bytes(1, Kind::All)? > 0);
+        let by_default = workloads::memuse::memuse(abi::memuse::NR, 1, 0);
+        assert_eq!(by_default, -i64::from(libc::ENOSYS));
+    }
+    Ok(())
+}
+
+#[test]
+fn other_numbers_are_refused_and_the_free_ones_named() -> Result<()> {
+    let mut log = KernelLog::from_now()?;
+    // 442 is the document's: mount_setattr today. 336 is uprobe.
+    for number in [
+        "442",
+        "0",
+        "334",
+        "336",
+        "424",
+        "4294967684",
+        "18446744073709551615",
+    ] {
+        let refused = Module::load("memuse", &[&format!("nr={number}")]);
+        ensure!(refused.is_err(), "{number} was taken");
+        let messages = log.messages()?;
+        let expected = format!("nr={number} is");
+        ensure!(
+            messages.iter().any(|(level, text)| *level == 3
+                && text.contains(&expected)
+                && text.contains("one of nr=337 to 423")),
+            "{messages:?}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Calls while everything changes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{ensure, Result};
+use pagelens::{Kind, Memuse};
+use workloads::{Module, Workload};
+
+use super::{errno, Loaded, PAGE};
+use crate::support::{is_long, OneCpu};
+
+/// One of each kind of change, without rest.
+fn storm() -> Result<Vec<Workload>> {
+    ["fork", "exec", "exit", "mprotect", "munmap", "collapse"]
+        .iter()
+        .map(|kind| Workload::start("storm", &[kind]))
+        .collect()
+}
+
+/// The processes that are there now.
+fn pids() -> Result<Vec<i32>> {
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        pids.extend(entry?.file_name().to_string_lossy().parse::<i32>());
+    }
+    Ok(pids)
+}
+
+#[test]
+fn in_a_storm_every_call_is_answered_or_finds_nobody() -> Result<()> {
+    let loaded = Loaded::new()?;
+    let still = Workload::start("holder", &["rw:bb:300", "threads:3"])?;
+    still.stop()?;
+    let expected = Kind::EACH.map(|kind| loaded.call.bytes(still.pid(), kind).ok());
+    let _storm = storm()?;
+    let (mut answers, mut ended) = (0, 0);
+    for round in 0..if is_long() { 500 } else { 40 } {
+        for pid in pids()? {
+            for kind in Kind::EACH {
+                match loaded.call.raw(pid, kind.number()) {
+                    Ok(_) => answers += 1,
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => ended += 1,
+                    Err(error) => anyhow::bail!("{kind:?} of {pid}: {error}"),
+                }
+            }
+        }
+        let now = Kind::EACH.map(|kind| loaded.call.bytes(still.pid(), kind).ok());
+        assert_eq!(now, expected, "round {round}: who stands still");
+    }
+    ensure!(
+        answers > 0 && ended > 0,
+        "{answers} answers, {ended} had ended"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_process_that_is_killed_is_whole_or_gone() -> Result<()> {
+    const PAGES: u64 = 3000;
+    let loaded = Loaded::new()?;
+    let mut gone = 0;
+    for round in 0..if is_long() { 300 } else { 30 } {
+        let holder = Workload::start("holder", &[format!("rw:bb:{PAGES}")])?;
+        let pid = rustix::process::Pid::from_raw(holder.pid() as i32);
+        let pid = pid.ok_or_else(|| anyhow::anyhow!("no pid"))?;
+        std::thread::scope(|scope| -> Result<()> {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_micros(200 * (round % 10)));
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            });
+            // It stays until it is waited for: each answer must be all of it, until there is none.
+            loop {
+                match loaded
+                    .call
+                    .raw(pid.as_raw_nonzero().get(), abi::memuse::ANONYMOUS)
+                {
+                    Ok(bytes) => ensure!(bytes >= PAGES * PAGE, "{bytes} bytes of a part"),
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            gone += 1;
+            Ok(())
+        })?;
+    }
+    ensure!(gone > 0);
+    Ok(())
+}
+
+#[test]
+fn random_numbers_get_bytes_or_the_documented_errors() -> Result<()> {
+    const CALLS: u32 = 100_000;
+    let loaded = Loaded::new()?;
+    let _holder = Workload::start("holder", &["rw:bb:10", "threads:2"])?;
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let seen = pids()?;
+    let mut counts = [0; 3];
+    for _ in 0..CALLS {
+        let bits = random();
+        let pid = match bits % 8 {
+            0 => seen[bits as usize / 8 % seen.len()],
+            1..=3 => (bits >> 32) as i32 % 400,
+            _ => (bits >> 32) as i32,
+        };
+        let bits = random();
+        let kind = match bits % 4 {
+            0 => (bits >> 32) as i32,
+            _ => (bits >> 32) as i32 % 16,
+        };
+        match loaded.call.raw(pid, kind) {
+            Ok(bytes) => {
+                ensure!(Kind::from_number(kind).is_some(), "{pid} {kind}");
+                ensure!(
+                    bytes % PAGE == 0 && bytes < 1 << 40,
+                    "{pid} {kind}: {bytes}"
+                );
+                counts[0] += 1;
+            }
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINVAL) => {
+                    ensure!(Kind::from_number(kind).is_none(), "{pid} {kind}");
+                    counts[1] += 1;
+                }
+                Some(libc::ESRCH) => counts[2] += 1,
+                _ => anyhow::bail!("{pid} {kind}: {error}"),
+            },
+        }
+    }
+    ensure!(counts.iter().all(|&count| count > 100), "{counts:?}");
+    Ok(())
+}
+
+#[test]
+fn the_module_unloads_while_it_is_hammered() -> Result<()> {
+    let _one_cpu = OneCpu::enter()?;
+    let is_over = AtomicBool::new(false);
+    let served = std::sync::atomic::AtomicU64::new(0);
+    let holder = Workload::start("holder", &["rw:bb:3000", "threads:3"])?;
+    let pid = holder.pid() as i32;
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (is_over, served) = (&is_over, &served);
+            scope.spawn(move || {
+                let call = Memuse::default();
+                let mut kind = thread;
+                while !is_over.load(Ordering::Relaxed) {
+                    kind = (kind + 1) % 11;
+                    match call.raw(pid, kind) {
+                        Ok(_) => drop(served.fetch_add(1, Ordering::Relaxed)),
+                        result => assert_eq!(errno(result), Some(libc::ENOSYS)),
+                    }
+                }
+            });
+        }
+        let cycles = || -> Result<()> {
+            for _ in 0..if is_long() { 200 } else { 30 } {
+                let before = served.load(Ordering::Relaxed);
+                let module = Module::load("memuse", &[])?;
+                crate::support::wait_until("calls are served", || {
+                    Ok(served.load(Ordering::Relaxed) > before + 10)
+                })?;
+                module.unload()?;
+            }
+            Ok(())
+        };
+        let done = cycles();
+        is_over.store(true, Ordering::Relaxed);
+        done
+    })
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The document's call by hand: `memuse-asm PID TYPE [NUMBER]`.
+//!
+//! Prints the bytes, or fails with the errno's text.
+
+use anyhow::{bail, Context, Result};
+use workloads::memuse::memuse;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (pid, kind, number) = match &arguments[..] {
+        [pid, kind] => (pid, kind, abi::memuse::NR),
+        [pid, kind, number] => (pid, kind, number.parse().context("NUMBER")?),
+        _ => bail!("usage: memuse-asm PID TYPE [NUMBER]"),
+    };
+    let result = memuse(
+        number,
+        pid.parse().context("PID")?,
+        kind.parse().context("TYPE")?,
+    );
+    if result < 0 {
+        bail!(std::io::Error::from_raw_os_error(i32::try_from(-result)?));
+    }
+    println!("{result}");
+    Ok(())
+}
