@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+use crate::accel::Threads;
 use crate::lab::Lab;
 use crate::vm::{self, VmRequest};
 
@@ -24,6 +25,8 @@ pub fn run(lab: &Lab, kernel: &str, scene: Option<&str>) -> Result<u8> {
         lab,
         VmRequest {
             memory_mib: MEMORY_MIB,
+            // Scenes make probes come and go.
+            threads: Threads::One,
             fetches: fetches.into_iter().collect(),
             ..VmRequest::new(kernel, &command)
         },

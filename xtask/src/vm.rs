@@ -41,7 +41,7 @@ const GRACE_AFTER_REPORT: Duration = Duration::from_secs(60);
 const STARTED: &str = "lab: the command starts";
 
 /// See [`run_once_started`].
-const BOOTS_AT_MOST: usize = 4;
+const BOOTS_AT_MOST: usize = 8;
 
 /// The streams that QEMU writes, in the order of their file descriptor sets.
 const STREAMS: [&str; 5] = ["console", "out", "err", "fetch", "verdict"];
