@@ -23,3 +23,14 @@ pub use layout::{layout_of, refusal};
 pub use module::{KernelLog, Module};
 pub use running::Workload;
 pub use setting::SysSetting;
+
+/// Prints a line at once: whoever runs the program waits for it.
+///
+/// # Errors
+/// If nobody reads it any more.
+pub fn say(line: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}

@@ -229,7 +229,7 @@ pub fn full_image(lab: &Lab) -> Result<PathBuf> {
     let toolchain = root::toolchain(lab, "trixie")?;
     let suites = ["trixie".to_owned()];
     let recipe = Recipe {
-        name: "guest",
+        name: "guest".to_owned(),
         suites: &suites,
         packages: FULL_PACKAGES,
         finish: FULL_FINISH,

@@ -75,7 +75,7 @@ pub struct Root {
 /// What a root is made of.
 pub struct Recipe<'a> {
     /// For the cache and for people.
-    pub name: &'a str,
+    pub name: String,
     /// Suites; the first is the root's own.
     pub suites: &'a [String],
     /// Packages beyond apt's own needs.
@@ -86,35 +86,26 @@ pub struct Recipe<'a> {
 
 /// The toolchain root of that name in the catalogue.
 pub fn toolchain(lab: &Lab, suite: &str) -> Result<Root> {
-    let row = lab
-        .catalogue
-        .roots
-        .get(suite)
-        .with_context(|| format!("no root is called '{suite}'"))?;
-    make(
-        lab,
-        &Recipe {
-            name: &format!("root-{suite}"),
-            suites: &row.suites,
-            packages: TOOLCHAIN,
-            finish: "",
-        },
-    )
+    make(lab, &toolchain_recipe(lab, suite)?)
 }
 
 /// The name under which the toolchain root is cached.
 pub fn toolchain_name(lab: &Lab, suite: &str) -> Result<String> {
+    Ok(cache_name(&toolchain_recipe(lab, suite)?))
+}
+
+fn toolchain_recipe<'a>(lab: &'a Lab, suite: &str) -> Result<Recipe<'a>> {
     let row = lab
         .catalogue
         .roots
         .get(suite)
         .with_context(|| format!("no root is called '{suite}'"))?;
-    Ok(cache_name(&Recipe {
-        name: &format!("root-{suite}"),
+    Ok(Recipe {
+        name: format!("root-{suite}"),
         suites: &row.suites,
         packages: TOOLCHAIN,
         finish: "",
-    }))
+    })
 }
 
 fn cache_name(recipe: &Recipe<'_>) -> String {

@@ -19,11 +19,12 @@
 //! up to the block's size.
 
 use std::hint::black_box;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::ptr::NonNull;
 
 use anyhow::{bail, ensure, Context, Result};
 use workloads::map::PAGE;
+use workloads::say;
 
 /// Blocks at most, so that keeping track of them never allocates between steps.
 const BLOCKS_MAX: usize = 1 << 16;
@@ -43,12 +44,6 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn say(line: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }
 
 /// Memory from `malloc`.

@@ -29,13 +29,14 @@
 //! | `areas N` | makes N areas that cannot be merged: none |
 
 use std::fs::File;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
 use workloads::map::{Map, HUGE_PAGE, PAGE};
 use workloads::process::Child;
+use workloads::say;
 use workloads::uffd::WriteProtected;
 use workloads::Ksm;
 
@@ -52,12 +53,6 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn say(line: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }
 
 #[derive(Default)]

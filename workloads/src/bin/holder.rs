@@ -40,7 +40,7 @@
 //! | `leave` | its first thread ends, another goes on |
 
 use std::fs::File;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 
 use anyhow::{bail, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
@@ -48,6 +48,7 @@ use rustix::process::{set_dumpable_behavior, DumpableBehavior};
 use rustix::thread::set_name;
 use workloads::map::Map;
 use workloads::process;
+use workloads::say;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -68,12 +69,6 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn say(line: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }
 
 #[derive(Default)]

@@ -18,13 +18,14 @@
 //! | `update` | takes the mutex and changes all; answers `clean`, or `repaired` if the last holder died |
 //! | `await:NUMBER` | waits under the mutex until that many updates were made |
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{bail, Context, Result};
 use pagelens::kshram::{Mapping, Slot};
 use workloads::process;
 use workloads::robust::RobustMutex;
+use workloads::say;
 
 /// Two numbers that the mutex keeps equal: how many updates were made.
 const FIRST: usize = 1024;
@@ -49,12 +50,6 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn say(line: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }
 
 impl User {
