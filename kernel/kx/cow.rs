@@ -28,7 +28,7 @@
 //! again.
 
 use crate::{
-    mm::areas_of,
+    mm::{areas_of, AreasVersion},
     mmset::{ExitingMm, MmId, MmSet},
     new_raw_lock,
     rawlock::RawLock,
@@ -60,7 +60,7 @@ const BUCKETS: usize = 512;
 const PLACES: usize = 2 * MAX_PROGRAMS;
 
 /// Most processes that can be members at the same time.
-const MEMBERS: usize = 4096;
+const MEMBERS: usize = 3584;
 
 /// The areas of an address space, ascending.
 pub struct Areas {
@@ -105,8 +105,10 @@ enum Root {
 struct Generation {
     number: u32,
     root: Root,
-    /// The root's areas when it ended.
+    /// The root's areas when it ended, or at the last report.
     areas: Areas,
+    /// Of which version they are, while the root is alive.
+    version: Option<AreasVersion>,
     ledger: Ledger<KVVec<Bucket>, KVVec<u16>>,
     pending: Pending,
 }
@@ -141,12 +143,23 @@ impl Pending {
 impl Generation {
     fn begin(&mut self) -> u32 {
         self.number = self.number.wrapping_add(1);
+        self.version = None;
         self.ledger.clear();
         self.pending = Pending::NONE;
         self.number
     }
 
+    #[inline]
     fn enter(&mut self, fault: &Fault<'_>, outcome: Outcome) {
+        match outcome {
+            Outcome::Count(kind) if self.pending.task == 0 => {
+                self.ledger.count(fault.area_start(), kind);
+            }
+            _ => self.enter_rare(fault, outcome),
+        }
+    }
+
+    fn enter_rare(&mut self, fault: &Fault<'_>, outcome: Outcome) {
         let start = fault.area_start();
         let pending = core::mem::replace(&mut self.pending, Pending::NONE);
         let goes_on = pending.task == task::current_id();
@@ -191,6 +204,7 @@ impl Program {
             number: 0,
             root: Root::Never,
             areas: Areas::new()?,
+            version: None,
             ledger: Ledger::new(buckets, index).ok_or(EINVAL)?,
             pending: Pending::NONE,
         };
@@ -235,10 +249,30 @@ impl Programs {
         Some((u32::try_from(place).ok()?, slot.as_ref()?))
     }
 
+    #[inline(never)]
+    fn fault_of_member(&self, fault: &Fault<'_>, tag: u64) {
+        let membership = Membership::unpack(tag);
+        let Some(program) = self.program(membership) else {
+            return;
+        };
+        let outcome = fault.outcome(&program.comm);
+        if outcome == Outcome::Nothing {
+            return;
+        }
+        let mut generation = program.generation.lock();
+        if generation.number == membership.generation {
+            generation.enter(fault, outcome);
+        }
+    }
+
+    fn program(&self, membership: Membership) -> Option<&Program> {
+        let program = self.table.get(membership.program as usize)?;
+        program.as_ref().map(|program| &**program)
+    }
+
     fn program_of(&self, mm: MmId) -> Option<(Membership, &Program)> {
         let membership = Membership::unpack(self.members.get(mm)?);
-        let program = self.table.get(membership.program as usize)?.as_ref()?;
-        Some((membership, program))
+        Some((membership, self.program(membership)?))
     }
 }
 
@@ -252,21 +286,11 @@ impl Drop for Programs {
 }
 
 impl Watcher for Programs {
-    #[inline]
-    fn fault(&self, fault: &Fault<'_>) {
-        let Some((membership, program)) = self.program_of(fault.mm()) else {
-            return;
-        };
-        if fault.owner() != Some(program.comm) {
-            return;
-        }
-        let outcome = fault.outcome();
-        if outcome == Outcome::Nothing {
-            return;
-        }
-        let mut generation = program.generation.lock();
-        if generation.number == membership.generation {
-            generation.enter(fault, outcome);
+    /// Called for every fault of every process: what the others pay is decided here.
+    #[inline(always)]
+    fn fault<'a>(&self, mm: MmId, fault: impl FnOnce() -> Fault<'a>) {
+        if let Some(tag) = self.members.get(mm) {
+            self.fault_of_member(&fault(), tag);
         }
     }
 
@@ -417,11 +441,12 @@ impl Tracked {
             let Look::ReadAreas(mm, number) = self.look(&mut report)? else {
                 return Ok(report);
             };
-            report.areas.len = areas_of(&mm, &mut report.areas.list)?;
+            let (len, version) = areas_of(&mm, &mut report.areas.list)?;
+            report.areas.len = len;
             // No areas: it ended meanwhile, and they were kept; or, seen twice, it ended while
             // tracing was switched off.
             let is_known = report.areas.len > 0 || has_ended == Some(number);
-            if is_known && self.fold(&mut report, number) {
+            if is_known && self.fold(&mut report, number, version) {
                 return Ok(report);
             }
             has_ended = Some(number);
@@ -434,32 +459,48 @@ impl Tracked {
         match generation.root {
             Root::Never | Root::Closed => Err(ESRCH),
             Root::Lost => Err(ENOMEM),
-            Root::Exited => {
-                report.areas.copy_from(&generation.areas);
-                report.fold(&generation);
-                Ok(Look::Done)
-            }
+            Root::Exited => report.look_at(&generation),
             Root::Alive(mm) => {
                 // SAFETY: A living root is a member of the set, which keeps it: `exit` and
-                // `Programs::drop` change the root, under this lock, before they give it up.
+                // `Programs::drop` change the root, under this lock, before they give it up. So the
+                // reference that is taken here is not the last one when it goes.
                 let mm = unsafe { mm.grab() };
+                if generation.version.is_some() && generation.version == AreasVersion::of(&mm) {
+                    return report.look_at(&generation);
+                }
                 Ok(Look::ReadAreas(mm, generation.number))
             }
         }
     }
 
-    /// Whether the generation is still the one with this number.
-    fn fold<T: Tally>(&self, report: &mut Report<T>, number: u32) -> bool {
-        let generation = self.0.generation.lock();
+    /// Whether the generation is still the one with this number; if so its areas are kept for the
+    /// next report.
+    fn fold<T: Tally>(
+        &self,
+        report: &mut Report<T>,
+        number: u32,
+        version: Option<AreasVersion>,
+    ) -> bool {
+        let mut generation = self.0.generation.lock();
         let is_same = generation.number == number && generation.root != Root::Closed;
         if is_same {
             report.fold(&generation);
+        }
+        if is_same && matches!(generation.root, Root::Alive(_)) {
+            generation.areas.copy_from(&report.areas);
+            generation.version = version;
         }
         is_same
     }
 }
 
 impl<T: Tally> Report<T> {
+    fn look_at(&mut self, generation: &Generation) -> Result<Look> {
+        self.areas.copy_from(&generation.areas);
+        self.fold(generation);
+        Ok(Look::Done)
+    }
+
     fn fold(&mut self, generation: &Generation) {
         let areas = self.areas.as_slice();
         let tallies = self.tallies.get_mut(..areas.len()).unwrap_or_default();

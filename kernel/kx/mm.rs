@@ -110,20 +110,36 @@ pub fn read_lock(mm: &MmWithUser) -> Result<ReadGuard<'_>> {
     })
 }
 
-/// Writes the areas of `mm` to `list`, as far as they fit, and returns how many they are: none if it
-/// was taken down.
+/// Tells the areas of one moment from those of another: the kernel counts how often their lock was
+/// taken for changes. The count comes again after 2³¹ times.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AreasVersion(u32);
+
+impl AreasVersion {
+    /// The version of now; `None` while they are being changed.
+    pub fn of(mm: &Mm) -> Option<Self> {
+        let mut version = 0;
+        // SAFETY: `mm` is valid; only reads its counter.
+        let is_known = unsafe { sys::kx_areas_version(mm.as_raw(), &raw mut version) } != 0;
+        is_known.then_some(Self(version))
+    }
+}
+
+/// Writes the areas of `mm` to `list`, as far as they fit, and returns how many they are (none if it
+/// was taken down), and their version.
 ///
 /// # Errors
 ///
 /// [`EINTR`] if the current task was killed while it waited for the mmap lock.
-pub fn areas_of(mm: &Mm, list: &mut [Area]) -> Result<usize> {
+pub fn areas_of(mm: &Mm, list: &mut [Area]) -> Result<(usize, Option<AreasVersion>)> {
     // SAFETY: `mm` is valid; its lock may be taken even when it has no users any more.
     to_result(unsafe { sys::kx_mmap_read_lock_killable(mm.as_raw()) })?;
+    let version = AreasVersion::of(mm);
     // SAFETY: The lock is held.
     let count = unsafe { areas(mm, list) };
     // SAFETY: Taken above.
     unsafe { bindings::mmap_read_unlock(mm.as_raw()) };
-    Ok(count)
+    Ok((count, version))
 }
 
 /// Writes the areas of `mm` to `list`, as far as they fit, and returns how many they are.

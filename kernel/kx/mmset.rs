@@ -3,7 +3,7 @@
 //!
 //! The address of a structure is the key, and the set holds a reference (of the `mmgrab` kind) to
 //! each member, so that no other address space can appear under the same key. The number of members
-//! is bounded; a lookup looks at one cache line.
+//! is bounded; a lookup that finds nothing looks at one cache line.
 //!
 //! Nobody looks up an address space while it is being inserted or removed: it is inserted before
 //! its first user runs in it and removed after its last.
@@ -15,13 +15,13 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::{Acquire, Atomic, Relaxed, Release},
+        atomic::{Acquire, Atomic, AtomicType, Relaxed, Release},
     },
 };
 use model::ledger::Area;
 
-/// Members of one cache line.
-const WAYS: usize = 8;
+/// Members of one line.
+const WAYS: usize = 7;
 
 /// Names an address space, without keeping it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,10 +77,32 @@ impl<'a> ExitingMm<'a> {
     }
 }
 
+/// Two cache lines, of which a lookup that finds nothing reads the first; and of that one word, if
+/// nothing is there to be found.
 #[repr(C, align(64))]
 struct Line {
+    /// The number of members; while one comes or goes it may be one too many.
+    used: Atomic<usize>,
     keys: [Atomic<usize>; WAYS],
     tags: [Atomic<u64>; WAYS],
+}
+
+impl Line {
+    #[inline(always)]
+    fn find(&self, mm: MmId) -> Option<u64> {
+        let way = self.keys.iter().position(|key| peek(key) == mm.0)?;
+        self.tags.get(way).map(peek)
+    }
+}
+
+/// A relaxed load without the call of a helper that `Atomic::load` makes.
+///
+/// Relaxed is enough for tags, too: whoever looks one up was made to run by who inserted it.
+#[inline(always)]
+fn peek<T: AtomicType + Copy>(atomic: &Atomic<T>) -> T {
+    // SAFETY: The pointer is valid. The kernel's atomics may be read so (`READ_ONCE`) beside
+    // changes; a word is read in one piece.
+    unsafe { atomic.as_ptr().read_volatile() }
 }
 
 /// See the module's documentation.
@@ -103,6 +125,7 @@ impl MmSet {
         let mut set = KVVec::with_capacity(lines, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..lines {
             let line = Line {
+                used: Atomic::new(0),
                 keys: [const { Atomic::new(0) }; WAYS],
                 tags: [const { Atomic::new(0) }; WAYS],
             };
@@ -112,11 +135,13 @@ impl MmSet {
     }
 
     /// The tag of a member.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, mm: MmId) -> Option<u64> {
         let line = self.line(mm)?;
-        let way = line.keys.iter().position(|key| key.load(Relaxed) == mm.0)?;
-        line.tags.get(way).map(|tag| tag.load(Acquire))
+        if peek(&line.used) == 0 {
+            return None;
+        }
+        line.find(mm)
     }
 
     /// Makes `mm` a member. It must not be one yet.
@@ -127,11 +152,15 @@ impl MmSet {
     pub fn insert(&self, mm: &Mm, tag: u64) -> Result {
         let id = MmId::of(mm);
         let line = self.line(id).ok_or(ENOSPC)?;
+        line.used.fetch_add(1, Relaxed);
         let way = line
             .keys
             .iter()
-            .position(|key| key.cmpxchg(0, id.0, Acquire).is_ok())
-            .ok_or(ENOSPC)?;
+            .position(|key| key.cmpxchg(0, id.0, Acquire).is_ok());
+        let Some(way) = way else {
+            line.used.fetch_sub(1, Relaxed);
+            return Err(ENOSPC);
+        };
         // INVARIANT: The reference for the key that was stored just above.
         // SAFETY: `mm` is valid.
         unsafe { bindings::mmgrab(id.as_raw()) };
@@ -144,9 +173,12 @@ impl MmSet {
     /// Makes `mm` a member no longer.
     pub fn remove(&self, mm: &ExitingMm<'_>) {
         let id = mm.id();
-        let keys = self.line(id).map(|line| line.keys.iter());
-        for key in keys.into_iter().flatten() {
+        let Some(line) = self.line(id) else {
+            return;
+        };
+        for key in &line.keys {
             if key.cmpxchg(id.0, 0, Release).is_ok() {
+                line.used.fetch_sub(1, Relaxed);
                 // SAFETY: The reference was the key's, by the invariant. It is not the last one, as
                 // `ExitingMm` promises.
                 unsafe { sys::kx_mmdrop_not_last(id.as_raw()) };

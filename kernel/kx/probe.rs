@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Handlers at the entry of kernel functions.
 //!
-//! An [`FunctionProbe`] is an fprobe without an exit handler: the function itself is not changed,
-//! and costs nothing once the probe is gone. [`watch`](crate::watch) builds typed events on it.
+//! The function itself is not changed, and costs nothing once the probe is gone.
+//! [`watch`](crate::watch) builds typed events on two kinds of probes:
+//!
+//! - a [`FunctionProbe`] is an fprobe without an exit handler. All fprobes share one entry in the
+//!   kernel's tracing, which looks up whom to call.
+//! - a [`HotProbe`] has an entry of its own (`struct ftrace_ops`) and is called without a lookup.
+//!   It is faster, but takes longer to remove: the kernel then waits for every task that may have
+//!   been preempted in it.
 //!
 //! # In a handler
 //!
-//! Preemption is off, and the probed function's caller may hold anything down to a page table's
-//! lock. So: no sleeping, no allocation, no lock but a [`RawLock`](crate::rawlock::RawLock) that is
-//! never held around code that is probed.
+//! The probed function's caller may hold anything down to a page table's lock. So: no sleeping, no
+//! allocation, no lock but a [`RawLock`](crate::rawlock::RawLock) that is never held around code
+//! that is probed. In a `FunctionProbe`'s preemption is off, in a `HotProbe`'s it is as in the
+//! function.
 
 use crate::sys;
-use core::marker::PhantomData;
-use kernel::{error::to_result, ffi, prelude::*};
+use kernel::{bindings, error::to_result, ffi, prelude::*, types::Opaque};
 
 /// What happens at the entry of a function.
 pub(crate) trait Hook: Send + Sync + 'static {
@@ -29,15 +35,29 @@ pub(crate) trait Hook: Send + Sync + 'static {
 
 /// The entry of a probed function.
 pub(crate) struct Entry<'a> {
-    regs: *const sys::FtraceRegs,
-    _during_the_handler: PhantomData<&'a ()>,
+    /// Those of the probed function, as far as arguments are passed in them.
+    regs: &'a bindings::pt_regs,
 }
 
 impl Entry<'_> {
-    /// The function's argument with this number, of 0 to 5, as a pointer.
-    pub(crate) fn pointer<T>(&self, number: u32) -> *mut T {
-        // SAFETY: The registers are valid while the handler runs, which `self` does not outlive.
-        (unsafe { sys::kx_ftrace_argument(self.regs, number) }) as *mut T
+    /// # Safety
+    ///
+    /// `regs` must come from the kernel and be valid as long as the value lives.
+    unsafe fn new(regs: *mut bindings::ftrace_regs) -> Self {
+        // SAFETY: By this function's requirements; `shim_fault.c` asserts that the one structure
+        // begins with the other.
+        let regs = unsafe { &*regs.cast() };
+        Self { regs }
+    }
+
+    /// The function's first argument.
+    pub(crate) fn first<T>(&self) -> *mut T {
+        self.regs.di as *mut T
+    }
+
+    /// The function's second argument.
+    pub(crate) fn second<T>(&self) -> *mut T {
+        self.regs.si as *mut T
     }
 }
 
@@ -102,17 +122,112 @@ unsafe extern "C" fn entered<H: Hook>(
     probe: *mut sys::Fprobe,
     _entry: ffi::c_ulong,
     _return: ffi::c_ulong,
-    regs: *mut sys::FtraceRegs,
+    regs: *mut bindings::ftrace_regs,
     _data: *mut ffi::c_void,
 ) -> ffi::c_int {
     // SAFETY: Only `FunctionProbe::new` registers this function, with a probe that is the first
     // field of an `Inner<H>`; unregistering waits for handlers.
     let inner = unsafe { &*probe.cast::<Inner<H>>() };
-    let entry = Entry {
-        regs,
-        _during_the_handler: PhantomData,
-    };
+    // SAFETY: The kernel's own, valid while the handler runs.
+    let entry = unsafe { Entry::new(regs) };
     // SAFETY: The probe is on `H::FUNCTION` only.
     unsafe { inner.hook.entered(&entry) };
     0
+}
+
+/// A probe on a function that is called often; it is registered as long as the value lives.
+///
+/// # Invariants
+///
+/// `inner.ops` is registered.
+pub(crate) struct HotProbe<H: Hook> {
+    inner: KBox<HotInner<H>>,
+}
+
+/// The kernel knows its address: it must not move, and a `KBox`'s content does not.
+#[repr(C)]
+struct HotInner<H> {
+    ops: Opaque<bindings::ftrace_ops>,
+    hook: H,
+}
+
+// SAFETY: As for `FunctionProbe`.
+unsafe impl<H: Hook> Send for HotProbe<H> {}
+// SAFETY: Nothing can be done with a reference.
+unsafe impl<H: Hook> Sync for HotProbe<H> {}
+
+impl<H: Hook> HotProbe<H> {
+    /// Hooks the function.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOENT`] if the kernel has no such function or it cannot be traced; [`ENOMEM`].
+    pub(crate) fn new(hook: H) -> Result<Self> {
+        let ops = bindings::ftrace_ops {
+            func: Some(hot_entered::<H>),
+            ..Default::default()
+        };
+        let ops = Opaque::new(ops);
+        let inner = KBox::new(HotInner { ops, hook }, GFP_KERNEL)?;
+        let ops = inner.ops.get();
+        let name = H::FUNCTION.to_bytes();
+        // SAFETY: The structure is zero but for the handler, as the kernel wants it, and stays where
+        // it is until `drop`. The kernel parses the name and does not write to it.
+        let filtered = to_result(unsafe {
+            bindings::ftrace_set_filter(ops, name.as_ptr().cast_mut(), name.len() as c_int, 1)
+        });
+        let registered = filtered.map_err(absent).and_then(|()| {
+            // SAFETY: As above; without a filter it would be called for all functions, but it has
+            // one.
+            to_result(unsafe { bindings::register_ftrace_function(ops) })
+        });
+        if let Err(error) = registered {
+            // SAFETY: It is not registered.
+            unsafe { bindings::ftrace_free_filter(ops) };
+            return Err(error);
+        }
+        // INVARIANT: Registered just above.
+        Ok(Self { inner })
+    }
+}
+
+/// The kernel's word for a name that it does not find.
+fn absent(error: Error) -> Error {
+    if error == EINVAL {
+        ENOENT
+    } else {
+        error
+    }
+}
+
+impl<H: Hook> Drop for HotProbe<H> {
+    fn drop(&mut self) {
+        let ops = self.inner.ops.get();
+        // SAFETY: By the invariant it is registered. The kernel waits for handlers that are running
+        // or were preempted; after that the filter is nobody else's.
+        unsafe {
+            bindings::unregister_ftrace_function(ops);
+            bindings::ftrace_free_filter(ops);
+        }
+    }
+}
+
+/// The kernel's way in.
+///
+/// # Safety
+///
+/// Only for `HotProbe::new` to register.
+unsafe extern "C" fn hot_entered<H: Hook>(
+    _entry: ffi::c_ulong,
+    _parent: ffi::c_ulong,
+    ops: *mut bindings::ftrace_ops,
+    regs: *mut bindings::ftrace_regs,
+) {
+    // SAFETY: Only `HotProbe::new` registers this function, with operations that are the first field
+    // of a `HotInner<H>`; unregistering waits for handlers.
+    let inner = unsafe { &*ops.cast::<HotInner<H>>() };
+    // SAFETY: The kernel's own, valid while the handler runs.
+    let entry = unsafe { Entry::new(regs) };
+    // SAFETY: The filter lets nothing but `H::FUNCTION` through.
+    unsafe { inner.hook.entered(&entry) };
 }

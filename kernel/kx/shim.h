@@ -10,17 +10,13 @@
 #include <linux/spinlock_types_raw.h>
 #include <linux/types.h>
 
-struct folio;
-struct ftrace_regs;
 struct inode;
 struct kprobe;
 struct mm_struct;
-struct page;
 struct pid;
 struct pt_regs;
 struct task_struct;
 struct vm_area_struct;
-struct vm_fault;
 
 /* sched.rs */
 void kx_cond_resched(void);
@@ -64,41 +60,8 @@ int kx_mmap_read_lock_killable(struct mm_struct *mm);
 int kx_mmap_lock_is_contended(struct mm_struct *mm);
 int kx_vma_is_shadow_stack(const struct vm_area_struct *vma);
 
-/* walk.rs */
-enum kx_slot {
-	KX_HOLE,	/* nothing is mapped up to *next */
-	KX_TABLE,	/* a page table, at *pmd */
-	KX_PMD,		/* leaves of 2 MiB, or non-present entries of that size */
-	KX_PUD,		/* a leaf of 1 GiB */
-	KX_CORRUPT,	/* a table that is none, up to *next */
-};
-
-/* Room for 512 values is wanted. */
-unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr, unsigned long end,
-			  unsigned long *next, u64 *values, unsigned int *count);
-int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 pmd,
-		  u64 *entries, unsigned int count);
-int kx_pte_is_resident(u64 value);
-int kx_pmd_is_resident(u64 value);
-u64 kx_pfn_mask(void);
-
-/* layout.rs */
-struct kx_segments {
-	unsigned long start_code, end_code, start_data, end_data;
-	unsigned long start_brk, brk, start_stack;
-	unsigned long arg_start, arg_end, env_start, env_end;
-};
-
-void kx_mm_segments(struct mm_struct *mm, struct kx_segments *segments);
-unsigned long kx_mm_rss(struct mm_struct *mm);
-char *kx_vma_name(struct vm_area_struct *vma, char *buffer, int size);
-
-/* table.rs */
-#define KX_TABLE_ENTRIES 512
-
-unsigned int kx_paging_levels(void);
-int kx_copy_top_table(struct mm_struct *mm, u64 *entries, u64 *user);
-void kx_read_path(struct mm_struct *mm, unsigned long addr, u64 path[4]);
+int kx_areas_version(struct mm_struct *mm, unsigned int *version);
+unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges, unsigned int most);
 
 /* frame.rs */
 enum kx_frame {
@@ -130,33 +93,5 @@ void *kx_kprobe_context(struct kprobe *probe);
 void kx_kprobe_unregister(struct kprobe *probe);
 int kx_in_32bit_syscall(void);
 int kx_syscall_is_assigned(unsigned int number);
-
-/* probe.rs */
-unsigned long kx_ftrace_argument(const struct ftrace_regs *regs, unsigned int n);
-
-/* watch.rs: the bits are those of model::cow::Facts */
-enum kx_fault {
-	KX_FAULT_SHARED = 1 << 0,
-	KX_FAULT_UNSHARE = 1 << 1,
-	KX_FAULT_UFFD = 1 << 2,
-	KX_FAULT_REMOTE = 1 << 3,
-	KX_FAULT_ZERO = 1 << 4,
-	KX_FAULT_ANON = 1 << 5,
-	KX_FAULT_EXCLUSIVE = 1 << 6,
-	KX_FAULT_SOLE = 1 << 7,
-	KX_FAULT_SMALL = 1 << 8,
-};
-
-unsigned int kx_write_fault(const struct vm_fault *vmf);
-unsigned int kx_huge_write_fault(const struct vm_fault *vmf);
-int kx_is_first_private_write(const struct vm_fault *vmf);
-unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct *vma);
-unsigned int kx_remote(const struct vm_area_struct *vma);
-
-/* watch.rs */
-struct mm_struct *kx_task_mm(const struct task_struct *task);
-int kx_owner_comm(const struct mm_struct *mm, char *comm);
-unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges, unsigned int most);
-void kx_mmdrop_not_last(struct mm_struct *mm);
 
 #endif

@@ -7,7 +7,7 @@
 
 use kernel::{bindings, ffi};
 
-// `shim.h`
+// `shim.h`, `shim_table.h`, `shim_fault.h`
 extern "C" {
     pub(crate) fn kx_cond_resched();
     pub(crate) fn kx_fatal_signal_pending() -> ffi::c_int;
@@ -104,19 +104,23 @@ extern "C" {
     pub(crate) fn kx_in_32bit_syscall() -> ffi::c_int;
     pub(crate) fn kx_syscall_is_assigned(number: ffi::c_uint) -> ffi::c_int;
 
-    pub(crate) fn kx_ftrace_argument(regs: *const FtraceRegs, n: ffi::c_uint) -> ffi::c_ulong;
-
-    pub(crate) fn kx_write_fault(vmf: *const bindings::vm_fault) -> ffi::c_uint;
-    pub(crate) fn kx_huge_write_fault(vmf: *const bindings::vm_fault) -> ffi::c_uint;
-    pub(crate) fn kx_is_first_private_write(vmf: *const bindings::vm_fault) -> ffi::c_int;
+    pub(crate) fn kx_write_fault(vmf: *const bindings::vm_fault, name: *const u8) -> ffi::c_uint;
+    pub(crate) fn kx_huge_write_fault(
+        vmf: *const bindings::vm_fault,
+        name: *const u8,
+    ) -> ffi::c_uint;
+    pub(crate) fn kx_first_write(vmf: *const bindings::vm_fault, name: *const u8) -> ffi::c_uint;
     pub(crate) fn kx_takeover(
         folio: *const bindings::folio,
         vma: *const bindings::vm_area_struct,
+        name: *const u8,
     ) -> ffi::c_uint;
-    pub(crate) fn kx_remote(vma: *const bindings::vm_area_struct) -> ffi::c_uint;
 
     pub(crate) fn kx_task_mm(task: *const bindings::task_struct) -> *mut bindings::mm_struct;
-    pub(crate) fn kx_owner_comm(mm: *const bindings::mm_struct, comm: *mut u8) -> ffi::c_int;
+    pub(crate) fn kx_areas_version(
+        mm: *mut bindings::mm_struct,
+        version: *mut ffi::c_uint,
+    ) -> ffi::c_int;
     pub(crate) fn kx_areas(
         mm: *mut bindings::mm_struct,
         ranges: *mut ffi::c_ulong,
@@ -202,11 +206,7 @@ extern "C" {
 #[repr(C)]
 pub(crate) struct Kprobe([u8; 0]);
 
-/// `struct ftrace_regs`, opaque.
-#[repr(C)]
-pub(crate) struct FtraceRegs([u8; 0]);
-
-/// `struct fprobe` of `include/linux/fprobe.h`; `shim.c` asserts the offsets.
+/// `struct fprobe` of `include/linux/fprobe.h`; `shim_fault.c` asserts the offsets.
 #[repr(C)]
 pub(crate) struct Fprobe {
     pub(crate) nmissed: ffi::c_ulong,
@@ -216,7 +216,7 @@ pub(crate) struct Fprobe {
         *mut Fprobe,
         ffi::c_ulong,
         ffi::c_ulong,
-        *mut FtraceRegs,
+        *mut bindings::ftrace_regs,
         *mut ffi::c_void,
     ) -> ffi::c_int,
     pub(crate) exit_handler: Option<unsafe extern "C" fn()>,

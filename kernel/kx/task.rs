@@ -40,17 +40,9 @@ impl Comm {
         })
     }
 
-    /// The name of the process that owns an address space, `None` if that has ended.
-    ///
-    /// # Safety
-    ///
-    /// `mm` must be valid.
-    #[inline]
-    pub(crate) unsafe fn of_owner(mm: *const bindings::mm_struct) -> Option<Self> {
-        let mut comm = [0; COMM_LEN];
-        // SAFETY: By this function's requirements; the array is as long as the kernel's.
-        let is_there = unsafe { sys::kx_owner_comm(mm, comm.as_mut_ptr()) } != 0;
-        is_there.then_some(Self(comm))
+    /// Its bytes, [`COMM_LEN`] of them.
+    pub(crate) fn as_ptr(&self) -> *const u8 {
+        self.0.as_ptr()
     }
 
     /// A number for hash tables.

@@ -20,18 +20,19 @@
 
 use crate::{
     mmset::{ExitingMm, MmId},
-    probe::{Entry, FunctionProbe, Hook},
+    probe::{Entry, FunctionProbe, Hook, HotProbe},
     sys,
     task::Comm,
 };
 use core::marker::PhantomData;
 use kernel::{bindings, mm::Mm, prelude::*, sync::Arc};
-use model::cow::{Facts, Kind, Outcome};
+use model::cow::{Facts, Outcome};
 
 /// Receives the events.
 pub trait Watcher: Send + Sync + 'static {
-    /// A fault that may be of copy-on-write.
-    fn fault(&self, fault: &Fault<'_>);
+    /// A fault that may be of copy-on-write, in the memory of `mm`, which is not necessarily the
+    /// current task's. What it is costs something to find out.
+    fn fault<'a>(&self, mm: MmId, fault: impl FnOnce() -> Fault<'a>);
     /// The current task begins to execute a program under the name `comm` in `mm`.
     fn exec(&self, mm: &Mm, comm: Comm);
     /// A child of `parent`'s is about to run in `child`, a copy of it.
@@ -61,11 +62,19 @@ pub struct Fault<'a> {
 }
 
 impl Fault<'_> {
-    /// Whose memory it is; not necessarily the current task's.
-    #[inline]
-    pub fn mm(&self) -> MmId {
-        // SAFETY: By the invariant.
-        MmId::of_raw(unsafe { (*self.vma).vm_mm })
+    /// # Safety
+    ///
+    /// As the type's invariant says, and the page of `at` must be of that VMA.
+    #[inline(always)]
+    unsafe fn show<W: Watcher>(watcher: &W, vma: *const bindings::vm_area_struct, at: At) {
+        // SAFETY: By this function's requirements.
+        let mm = MmId::of_raw(unsafe { (*vma).vm_mm });
+        // INVARIANT: By this function's requirements.
+        watcher.fault(mm, || Self {
+            vma,
+            at,
+            _during: PhantomData,
+        });
     }
 
     /// Where the memory area begins.
@@ -83,39 +92,27 @@ impl Fault<'_> {
         Some((unsafe { (*vmf).__bindgen_anon_1.address }) as u64)
     }
 
-    /// The name of the process that owns the memory, if it still has one.
-    pub fn owner(&self) -> Option<Comm> {
-        // SAFETY: By the invariant the VMA is valid, and it keeps its address space.
-        unsafe { Comm::of_owner((*self.vma).vm_mm) }
-    }
-
-    /// What it means for the counts.
-    pub fn outcome(&self) -> Outcome {
+    /// What it means for the counts of the program with this name.
+    #[inline]
+    pub fn outcome(&self, comm: &Comm) -> Outcome {
+        let name = comm.as_ptr();
         match self.at {
-            // SAFETY: By the invariant; likewise for the others.
-            At::SmallPage(vmf) => Facts(unsafe { sys::kx_write_fault(vmf) }).outcome(),
-            // SAFETY: As above.
-            At::HugePage(vmf) => Facts(unsafe { sys::kx_huge_write_fault(vmf) }).huge_outcome(),
+            // SAFETY: By the invariant, and a `Comm` is as long as the kernel's; likewise for the
+            // others.
+            At::SmallPage(vmf) => Facts(unsafe { sys::kx_write_fault(vmf, name) }).outcome(),
+            At::HugePage(vmf) => {
+                // SAFETY: As above.
+                Facts(unsafe { sys::kx_huge_write_fault(vmf, name) }).huge_outcome()
+            }
             At::Takeover(folio) => {
                 // SAFETY: As above.
-                Facts(unsafe { sys::kx_takeover(folio, self.vma) }).takeover()
+                Facts(unsafe { sys::kx_takeover(folio, self.vma, name) }).takeover()
             }
-            At::Missing(vmf) => self.first_write(vmf),
+            At::Missing(vmf) => {
+                // SAFETY: As above.
+                Facts(unsafe { sys::kx_first_write(vmf, name) }).first_write()
+            }
         }
-    }
-
-    fn first_write(&self, vmf: *const bindings::vm_fault) -> Outcome {
-        // SAFETY: By the invariant.
-        if unsafe { sys::kx_is_first_private_write(vmf) } == 0 {
-            return Outcome::Nothing;
-        }
-        // SAFETY: By the invariant.
-        let is_remote = Facts(unsafe { sys::kx_remote(self.vma) }).has(Facts::REMOTE);
-        Outcome::Count(if is_remote {
-            Kind::Remote
-        } else {
-            Kind::FirstWrite
-        })
     }
 }
 
@@ -124,20 +121,16 @@ impl Fault<'_> {
 /// # Safety
 ///
 /// `entry` must be of such a function, and `at` must fit it.
+#[inline(always)]
 unsafe fn show_fault<W: Watcher>(
     watcher: &W,
     entry: &Entry<'_>,
     at: fn(*const bindings::vm_fault) -> At,
 ) {
-    let vmf: *const bindings::vm_fault = entry.pointer(0);
-    // INVARIANT: The function's caller holds the VMA and, where there is one, the page.
-    // SAFETY: By this function's requirements the pointer is valid.
-    let vma = unsafe { (*vmf).__bindgen_anon_1.vma };
-    watcher.fault(&Fault {
-        vma,
-        at: at(vmf),
-        _during: PhantomData,
-    });
+    let vmf: *const bindings::vm_fault = entry.first();
+    // SAFETY: By this function's requirements the pointer is valid. The function's caller holds the
+    // VMA and, where there is one, the page.
+    unsafe { Fault::show(watcher, (*vmf).__bindgen_anon_1.vma, at(vmf)) };
 }
 
 /// Declares a hook on a function that handles a fault.
@@ -167,12 +160,9 @@ impl<W: Watcher> Hook for Takeover<W> {
     const FUNCTION: &'static CStr = c"folio_move_anon_rmap";
 
     unsafe fn entered(&self, entry: &Entry<'_>) {
-        // INVARIANT: The function's caller has locked the folio and holds the VMA.
-        self.0.fault(&Fault {
-            vma: entry.pointer(1),
-            at: At::Takeover(entry.pointer(0)),
-            _during: PhantomData,
-        });
+        let at = At::Takeover(entry.first());
+        // SAFETY: The function's caller has locked the folio and holds the VMA.
+        unsafe { Fault::show(&*self.0, entry.second(), at) };
     }
 }
 
@@ -201,7 +191,7 @@ impl<W: Watcher> Hook for Fork<W> {
         let (parent, child) = unsafe {
             (
                 sys::kx_task_mm(bindings::get_current()),
-                sys::kx_task_mm(entry.pointer(0)),
+                sys::kx_task_mm(entry.first()),
             )
         };
         // A thread shares its parent's, a kernel thread has none.
@@ -221,7 +211,7 @@ impl<W: Watcher> Hook for Exit<W> {
     unsafe fn entered(&self, entry: &Entry<'_>) {
         // SAFETY: The argument is an address space that has lost its last user and has its areas
         // still; the function's caller gives up the users' common reference after it.
-        let mm = unsafe { ExitingMm::new(Mm::from_raw(entry.pointer(0))) };
+        let mm = unsafe { ExitingMm::new(Mm::from_raw(entry.first())) };
         self.0.exit(&mm);
     }
 }
@@ -229,7 +219,7 @@ impl<W: Watcher> Hook for Exit<W> {
 /// Everything is hooked as long as the value lives.
 pub struct Watch<W: Watcher> {
     // Dropped in this order: no fault is counted for an address space whose end was not seen.
-    _small_page: FunctionProbe<SmallPage<W>>,
+    _small_page: HotProbe<SmallPage<W>>,
     _huge_page: Option<FunctionProbe<HugePage<W>>>,
     _takeover: FunctionProbe<Takeover<W>>,
     _cow_fault: Option<FunctionProbe<CowFault<W>>>,
@@ -259,7 +249,7 @@ impl<W: Watcher> Watch<W> {
         Ok(Self {
             _takeover: FunctionProbe::new(Takeover(to()))?,
             _huge_page: optional(FunctionProbe::new(HugePage(to())))?,
-            _small_page: FunctionProbe::new(SmallPage(to()))?,
+            _small_page: HotProbe::new(SmallPage(to()))?,
             _cow_fault: cow_fault,
             _any_fault: any_fault,
             _exec: exec,

@@ -36,15 +36,26 @@ pub enum Threads {
     OnePerCpu,
     /// Exact.
     One,
+    /// On one thread, and the guest's clock counts instructions: a nanosecond is one. Slower still;
+    /// times do not depend on what else the host does.
+    Counted,
 }
 
 impl Accel {
     /// QEMU's arguments.
-    pub fn arguments(self, threads: Threads) -> [&'static str; 4] {
+    pub fn arguments(self, threads: Threads) -> &'static [&'static str] {
         match (self, threads) {
-            (Self::Kvm, _) => ["-accel", "kvm", "-cpu", "host"],
-            (Self::Tcg, Threads::OnePerCpu) => ["-accel", "tcg,thread=multi", "-cpu", "max"],
-            (Self::Tcg, Threads::One) => ["-accel", "tcg,thread=single", "-cpu", "max"],
+            (_, Threads::Counted) => &[
+                "-accel",
+                "tcg,thread=single",
+                "-cpu",
+                "max",
+                "-icount",
+                "shift=0,sleep=off",
+            ],
+            (Self::Kvm, _) => &["-accel", "kvm", "-cpu", "host"],
+            (Self::Tcg, Threads::OnePerCpu) => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+            (Self::Tcg, Threads::One) => &["-accel", "tcg,thread=single", "-cpu", "max"],
         }
     }
 }

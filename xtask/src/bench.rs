@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+use crate::accel::Threads;
 use crate::cli::Guest;
 use crate::lab::Lab;
 use crate::vm::{self, VmRequest};
@@ -14,7 +15,13 @@ const MEMORY_MIB: u32 = 6144;
 const WANT_FULL_GUEST: [&str; 1] = ["pf_stat"];
 
 /// Runs all benchmarks, or one.
-pub fn run(lab: &Lab, kernel: &str, name: Option<&str>, args: &[String]) -> Result<u8> {
+pub fn run(
+    lab: &Lab,
+    kernel: &str,
+    name: Option<&str>,
+    threads: Threads,
+    args: &[String],
+) -> Result<u8> {
     let mut command = vec!["pagelens-bench"];
     command.extend(name);
     command.extend(args.iter().map(String::as_str));
@@ -28,6 +35,7 @@ pub fn run(lab: &Lab, kernel: &str, name: Option<&str>, args: &[String]) -> Resu
         VmRequest {
             guest,
             memory_mib: MEMORY_MIB,
+            threads,
             ..VmRequest::new(kernel, &command)
         },
     )

@@ -68,6 +68,9 @@ pub enum Command {
         /// The kernel to measure on.
         #[arg(long, default_value = "stock")]
         kernel: String,
+        /// Count instructions instead of time (a nanosecond is one): slow, but exact on a busy host.
+        #[arg(long)]
+        instructions: bool,
         /// Further arguments for the benchmark.
         #[arg(last = true)]
         args: Vec<String>,
@@ -184,7 +187,19 @@ pub fn dispatch(args: Args) -> Result<u8> {
             Ok(0)
         }
         Command::Lint => lint::run(&lab).map(|()| 0),
-        Command::Bench { name, kernel, args } => bench::run(&lab, &kernel, name.as_deref(), &args),
+        Command::Bench {
+            name,
+            kernel,
+            instructions,
+            args,
+        } => {
+            let threads = if instructions {
+                Threads::Counted
+            } else {
+                Threads::OnePerCpu
+            };
+            bench::run(&lab, &kernel, name.as_deref(), threads, &args)
+        }
         Command::Kernels { update, prepare } => lab.print_kernels(update, prepare).map(|()| 0),
         Command::Ide => ide::run(&lab).map(|()| 0),
         Command::Clean => lab.clean().map(|()| 0),

@@ -69,6 +69,7 @@ impl Counts {
     }
 
     /// Counts one more.
+    #[inline]
     pub fn add(&mut self, kind: Kind) {
         let count = self.of(kind);
         *count = count.saturating_add(1);
@@ -91,6 +92,7 @@ impl Counts {
         self.remote = self.remote.saturating_add(other.remote);
     }
 
+    #[inline]
     fn of(&mut self, kind: Kind) -> &mut u64 {
         match kind {
             Kind::Copied => &mut self.copied,
@@ -110,7 +112,7 @@ pub struct Facts(pub u32);
 impl Facts {
     /// A shared mapping.
     pub const SHARED: u32 = 1 << 0;
-    /// Not a write: the kernel wants the page unshared (long-term pins, KSM).
+    /// Not a write: a read, or the kernel wants the page unshared (long-term pins, KSM).
     pub const UNSHARE: u32 = 1 << 1;
     /// A userfaultfd has to give its leave first; the fault comes again.
     pub const USERFAULTFD: u32 = 1 << 2;
@@ -127,6 +129,10 @@ impl Facts {
     pub const SOLE: u32 = 1 << 7;
     /// Not part of a large folio.
     pub const SMALL: u32 = 1 << 8;
+    /// The memory's owner does not bear the name of the program that is looked at.
+    pub const STRANGE: u32 = 1 << 9;
+    /// A further attempt at a fault that was seen before.
+    pub const AGAIN: u32 = 1 << 10;
 
     /// Whether all of `facts` hold.
     pub const fn has(self, facts: u32) -> bool {
@@ -138,6 +144,9 @@ impl Facts {
     /// An anonymous page that is not exclusive counts as copied; if the kernel takes it over
     /// instead, it says so a moment later (see [`Self::takeover`]).
     pub const fn outcome(self) -> Outcome {
+        if self.has(Self::STRANGE) {
+            return Outcome::Nothing;
+        }
         if self.has(Self::UNSHARE) {
             return Outcome::Unshare;
         }
@@ -161,6 +170,9 @@ impl Facts {
     /// It replaces the huge zero page by a huge page if it can have one. Others it takes over or
     /// splits; they count as split until the kernel says that it takes them over.
     pub const fn huge_outcome(self) -> Outcome {
+        if self.has(Self::STRANGE) {
+            return Outcome::Nothing;
+        }
         if self.has(Self::UNSHARE) {
             return Outcome::Unshare;
         }
@@ -174,9 +186,22 @@ impl Facts {
         }
     }
 
+    /// What is to be counted at the entry of the handler of pages that are not present.
+    pub const fn first_write(self) -> Outcome {
+        let skip = Self::STRANGE | Self::SHARED | Self::UNSHARE | Self::AGAIN;
+        if self.0 & skip != 0 {
+            return Outcome::Nothing;
+        }
+        Outcome::Count(if self.has(Self::REMOTE) {
+            Kind::Remote
+        } else {
+            Kind::FirstWrite
+        })
+    }
+
     /// What is to be counted when the kernel makes an anonymous page exclusive.
     pub const fn takeover(self) -> Outcome {
-        if self.has(Self::EXCLUSIVE) {
+        if self.0 & (Self::STRANGE | Self::EXCLUSIVE) != 0 {
             return Outcome::Nothing;
         }
         Outcome::Takeover {
@@ -252,7 +277,30 @@ mod tests {
         assert_eq!(takeover, Outcome::Takeover { was, is_remote });
     }
 
+    #[test]
+    fn only_the_first_private_write_to_a_missing_page_counts() {
+        let first = |facts| Facts(facts).first_write();
+        assert_eq!(first(0), Outcome::Count(Kind::FirstWrite));
+        assert_eq!(first(Facts::REMOTE), Outcome::Count(Kind::Remote));
+        for not in [Facts::SHARED, Facts::UNSHARE, Facts::AGAIN] {
+            assert_eq!(first(not), Outcome::Nothing);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn nothing_is_counted_for_programs_of_another_name(facts in 0_u32..2048) {
+            let facts = Facts(facts | Facts::STRANGE);
+            for outcome in [
+                facts.outcome(),
+                facts.huge_outcome(),
+                facts.first_write(),
+                facts.takeover(),
+            ] {
+                prop_assert_eq!(outcome, Outcome::Nothing);
+            }
+        }
+
         #[test]
         fn nothing_is_counted_for_a_page_that_is_not_shared_by_copying(facts in 0_u32..512) {
             let skip = Facts::SHARED | Facts::USERFAULTFD | Facts::EXCLUSIVE;

@@ -113,6 +113,7 @@ impl<B: DerefMut<Target = [Bucket]>, I: DerefMut<Target = [u16]>> Ledger<B, I> {
     }
 
     /// Enters one more fault of a kind in the area that begins at `start`.
+    #[inline]
     pub fn count(&mut self, start: u64, kind: Kind) {
         self.counts_at(start).add(kind);
     }
@@ -144,21 +145,36 @@ impl<B: DerefMut<Target = [Bucket]>, I: DerefMut<Target = [u16]>> Ledger<B, I> {
         folded
     }
 
+    #[inline]
     fn counts_at(&mut self, start: u64) -> &mut Counts {
-        let number = match self.buckets().get(self.last) {
-            Some(bucket) if bucket.start == start => Some(self.last),
-            _ => self.find_or_add(start),
-        };
-        if let Some(number) = number {
-            self.last = number;
+        if self.is_in_use(self.last, start) {
+            return self.counts_of(self.last);
         }
-        match number.and_then(|number| self.buckets.get_mut(number)) {
+        match self.find_or_add(start) {
+            Some(number) => {
+                self.last = number;
+                self.counts_of(number)
+            }
+            None => &mut self.elsewhere,
+        }
+    }
+
+    #[inline]
+    fn is_in_use(&self, number: usize, start: u64) -> bool {
+        let bucket = self.buckets().get(number);
+        bucket.is_some_and(|bucket| bucket.start == start)
+    }
+
+    #[inline]
+    fn counts_of(&mut self, number: usize) -> &mut Counts {
+        match self.buckets.get_mut(number) {
             Some(bucket) => &mut bucket.counts,
             None => &mut self.elsewhere,
         }
     }
 
     /// The number of the bucket for `start`; `None` if there is no free one.
+    #[inline(never)]
     fn find_or_add(&mut self, start: u64) -> Option<usize> {
         let mask = self.index.len().checked_sub(1)?;
         let mut place = hash(start) as usize & mask;

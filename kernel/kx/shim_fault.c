@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/fprobe.h>
+#include <linux/ftrace_regs.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/userfaultfd_k.h>
+
+#include "shim_fault.h"
+
+/* probe.rs reads the arguments of functions there. */
+
+static_assert(offsetof(struct __arch_ftrace_regs, regs) == 0);
+
+static_assert(sizeof(struct fprobe) == 48);
+static_assert(offsetof(struct fprobe, entry_data_size) == 16);
+static_assert(offsetof(struct fprobe, entry_handler) == 24);
+static_assert(offsetof(struct fprobe, exit_handler) == 32);
+static_assert(offsetof(struct fprobe, hlist_array) == 40);
+
+/* watch.rs: called for each fault, so each fact function is one call. */
+
+/* Another task, not a kernel thread that has borrowed the address space. */
+static __always_inline unsigned int remote(const struct vm_area_struct *vma)
+{
+	return current->mm == vma->vm_mm ? 0 : KX_FAULT_REMOTE;
+}
+
+static __always_inline bool bears(const struct task_struct *task, const char *name)
+{
+	return memcmp(task->comm, name, TASK_COMM_LEN) == 0;
+}
+
+static noinline bool is_strange_to_current(const struct mm_struct *mm, const char *name)
+{
+	const struct task_struct *owner;
+	bool is;
+
+	rcu_read_lock();
+	owner = rcu_dereference(mm->owner);
+	is = !owner || !bears(owner, name);
+	rcu_read_unlock();
+	return is;
+}
+
+/* Whether the process that owns the memory bears another name, or is gone. */
+static __always_inline bool is_strange(const struct vm_area_struct *vma, const char *name)
+{
+	/* As a rule it is the current thread's leader, which cannot go away: RCU is not needed. */
+	if (likely(rcu_access_pointer(vma->vm_mm->owner) == current->group_leader))
+		return !bears(current->group_leader, name);
+	return is_strange_to_current(vma->vm_mm, name);
+}
+
+/* With WP_ASYNC the kernel takes the mark away by itself and goes on. */
+static noinline bool waits_for_userfaultfd(struct vm_area_struct *vma, pte_t pte)
+{
+#ifdef CONFIG_USERFAULTFD
+	struct userfaultfd_ctx *ctx = vma->vm_userfaultfd_ctx.ctx;
+
+	return userfaultfd_pte_wp(vma, pte) &&
+	       (!ctx || !(ctx->features & UFFD_FEATURE_WP_ASYNC));
+#else
+	return false;
+#endif
+}
+
+/* What is decided before the page is looked at; 0 for a private write to @name's memory. */
+static __always_inline unsigned int not_private(const struct vm_fault *vmf, const char *name)
+{
+	if (is_strange(vmf->vma, name))
+		return KX_FAULT_STRANGE;
+	if (vmf->vma->vm_flags & (VM_SHARED | VM_MAYSHARE))
+		return KX_FAULT_SHARED;
+	if (vmf->flags & FAULT_FLAG_UNSHARE)
+		return KX_FAULT_UNSHARE;
+	return 0;
+}
+
+/* Whether this address space alone maps the page of a large folio and nobody else holds it. */
+static bool is_sole(const struct folio *folio)
+{
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	int mapped = folio_large_mapcount(folio);
+
+	return mapped > 1 && mapped == folio_ref_count(folio) &&
+	       !test_bit(FOLIO_MM_IDS_SHARED_BITNUM, &folio->_mm_ids);
+#else
+	return false;
+#endif
+}
+
+unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name)
+{
+	unsigned int facts = not_private(vmf, name);
+	pte_t pte = vmf->orig_pte;
+	const struct folio *folio;
+	struct page *page;
+
+	if (facts)
+		return facts;
+	if ((vmf->vma->vm_flags & VM_UFFD_WP) && waits_for_userfaultfd(vmf->vma, pte))
+		return KX_FAULT_UFFD;
+	facts = remote(vmf->vma);
+	if (pte_special(pte))
+		return facts | (is_zero_pfn(pte_pfn(pte)) ? KX_FAULT_ZERO : 0);
+	page = pte_page(pte);
+	folio = page_folio(page);
+	if (!folio_test_anon(folio))
+		return facts;
+	facts |= KX_FAULT_ANON;
+	if (folio_test_ksm(folio))
+		return facts;
+	/* Not hugetlb, so that PageAnonExclusive() would look at this page, too. */
+	if (test_bit(PG_anon_exclusive, &page->flags.f))
+		return facts | KX_FAULT_EXCLUSIVE;
+	return facts | (folio_test_large(folio) && is_sole(folio) ? KX_FAULT_SOLE : 0);
+}
+
+unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name)
+{
+	unsigned int facts = not_private(vmf, name);
+
+	if (facts)
+		return facts;
+	facts = remote(vmf->vma);
+	if (pmd_special(vmf->orig_pmd))
+		return facts | KX_FAULT_ZERO;
+	/* The table's lock is not held yet: no check of what kind of page it is now. */
+	if (test_bit(PG_anon_exclusive, &pmd_page(vmf->orig_pmd)->flags.f))
+		facts |= KX_FAULT_EXCLUSIVE;
+	return facts;
+}
+
+unsigned int kx_first_write(const struct vm_fault *vmf, const char *name)
+{
+	unsigned int facts = not_private(vmf, name);
+
+	if (facts)
+		return facts;
+	if (!(vmf->flags & FAULT_FLAG_WRITE))
+		return KX_FAULT_UNSHARE;
+	if (vmf->flags & FAULT_FLAG_TRIED)
+		return KX_FAULT_AGAIN;
+	return remote(vmf->vma);
+}
+
+unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct *vma,
+			 const char *name)
+{
+	unsigned int facts = remote(vma);
+
+	if (is_strange(vma, name))
+		return KX_FAULT_STRANGE;
+	/* Moving pages with userfaultfd: exclusive, or not mapped. */
+	if (folio_test_hugetlb(folio) || PageAnonExclusive(&folio->page) || !folio_mapped(folio))
+		return KX_FAULT_EXCLUSIVE;
+	return facts | (folio_test_large(folio) ? 0 : KX_FAULT_SMALL);
+}
+
+/* watch.rs, mmset.rs */
+
+struct mm_struct *kx_task_mm(const struct task_struct *task)
+{
+	return task->mm;
+}
+
+/* The last reference is somebody else's, by the caller's promise: this frees nothing. */
+void kx_mmdrop_not_last(struct mm_struct *mm)
+{
+	atomic_dec(&mm->mm_count);
+}
