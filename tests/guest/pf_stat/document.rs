@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::{ensure, Result};
 use workloads::Module;
 
+use super::ranges;
 use crate::support::shell;
 
 /// A folder with the programs under the document's names.
@@ -21,18 +22,6 @@ fn run(command: &str) -> Result<String> {
     let output = shell(&format!("cd {} && {command}", folder()?))?;
     ensure!(output.status.success(), "{command}: {output:?}");
     Ok(String::from_utf8(output.stdout)?)
-}
-
-/// `start-end` of each line of a maps file, without the page that no process owns.
-fn ranges(maps: &str) -> Vec<(u64, u64)> {
-    let own = maps.lines().filter(|line| !line.contains("[vsyscall]"));
-    let hex = |digits| u64::from_str_radix(digits, 16).unwrap();
-    own.map(|line| {
-        let (range, _) = line.split_once(' ').unwrap();
-        let (start, end) = range.split_once('-').unwrap();
-        (hex(start), hex(end))
-    })
-    .collect()
 }
 
 #[test]

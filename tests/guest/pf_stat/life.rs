@@ -7,7 +7,7 @@ use anyhow::Result;
 use pagelens::pf_stat;
 use workloads::{Module, Workload};
 
-use super::{errno, ledger, start_cow, step, tracking, COW};
+use super::{errno, ledger, ranges, start_cow, step, tracking, COW};
 
 #[test]
 fn an_execution_under_the_name_starts_anew() -> Result<()> {
@@ -139,6 +139,31 @@ fn at_most_128_areas_are_listed_and_the_total_has_all() -> Result<()> {
     assert!(faults.total >= 100);
     if faults.at(done.start).is_none() {
         assert!(listed + 100 <= faults.total);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_report_has_the_areas_of_its_moment() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut cow = start_cow()?;
+    for change in [
+        "hold 10", "areas 20", "write", "grow 30", "areas 40", "zero 5",
+    ] {
+        step(&mut cow, change)?;
+        let maps = ranges(&std::fs::read_to_string(format!(
+            "/proc/{}/maps",
+            cow.pid()
+        ))?);
+        // The second report finds the areas as the first one left them.
+        for report in 0..2 {
+            let areas = pf_stat::get_info(COW.as_bytes())?.areas;
+            let areas: Vec<_> = areas
+                .into_iter()
+                .map(|area| (area.addresses.start, area.addresses.end))
+                .collect();
+            assert_eq!(areas, maps, "after {change}, report {report}");
+        }
     }
     Ok(())
 }

@@ -44,6 +44,18 @@ fn start_cow() -> Result<Workload> {
     Workload::start::<&str>(COW, &[])
 }
 
+/// `start-end` of each line of a maps file, without the page that no process owns.
+fn ranges(maps: &str) -> Vec<(u64, u64)> {
+    let own = maps.lines().filter(|line| !line.contains("[vsyscall]"));
+    let hex = |digits| u64::from_str_radix(digits, 16).unwrap();
+    own.map(|line| {
+        let (range, _) = line.split_once(' ').unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        (hex(start), hex(end))
+    })
+    .collect()
+}
+
 /// The errno of a failed call.
 fn errno<T: std::fmt::Debug>(result: Result<T, pagelens::Error>) -> i32 {
     match result {
