@@ -17,10 +17,10 @@ use crate::vm::{self, VmRequest};
 /// The guest tests' programs hold up to 800 MB, and the checkers of the debug kernel take as much.
 const MEMORY_MIB: u32 = 4096;
 
-/// How the names of tests begin that want the full guest.
-const FULL: &[&str] = &["full::"];
+/// The test modules that want the full guest.
+const FULL: &[&str] = &["full"];
 
-/// How the names of tests begin that patch the kernel's code while it runs: see [`Threads`].
+/// The test modules that patch the kernel's code while it runs: see [`Threads`].
 const PATCHING: &[&str] = &["memuse", "pf_stat"];
 
 /// Where the test binary is put in the guest.
@@ -33,8 +33,20 @@ struct Machine {
     threads: Threads,
     /// Words for the kernel's command line.
     append: &'static str,
-    /// The tests for which it matters; all if empty.
+    /// The test modules for which it matters; all if empty.
     only: &'static [&'static str],
+}
+
+impl Machine {
+    /// Whether a test runs here: one of the modules for this machine, and of none that run on
+    /// another one alone.
+    fn wants(&self, test: &str) -> bool {
+        let is_in = |modules: &[&str]| test.split("::").any(|part| modules.contains(&part));
+        let is_elsewhere = [FULL, PATCHING]
+            .iter()
+            .any(|elsewhere| self.only != *elsewhere && is_in(elsewhere));
+        !is_elsewhere && (self.only.is_empty() || is_in(self.only))
+    }
 }
 
 /// The emulated processor translates addresses in five levels and needs no page-table isolation;
@@ -105,13 +117,18 @@ pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<
     if !unit_tests(lab, filter)? {
         failed.push("unit tests".to_owned());
     }
+    let binary = programs::build_guest_tests(lab)?;
+    let tests = Tests {
+        names: guest_test_names(&binary, filter)?,
+        binary,
+    };
     for kernel in kernels {
         lab.kernel(kernel)?;
         if !lab_tests(lab, kernel, filter)? {
             failed.push(format!("lab tests on {kernel}"));
         }
         for machine in MACHINES {
-            match guest_tests(lab, kernel, long, filter, machine)? {
+            match guest_tests(lab, kernel, long, &tests, machine)? {
                 0 => {}
                 status => failed.push(format!(
                     "guest tests on {kernel}, {} (status {status})",
@@ -125,6 +142,12 @@ pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<
     }
     lab.ui.note("all tests passed");
     Ok(0)
+}
+
+/// The guest tests to run.
+struct Tests {
+    binary: PathBuf,
+    names: Vec<String>,
 }
 
 fn unit_tests(lab: &Lab, filter: Option<&str>) -> Result<bool> {
@@ -160,25 +183,34 @@ fn lab_tests(lab: &Lab, kernel: &str, filter: Option<&str>) -> Result<bool> {
     run::passthrough(cargo.env(KERNEL_VARIABLE, kernel))
 }
 
+/// The names of the guest tests that a filter lets through.
+fn guest_test_names(binary: &Path, filter: Option<&str>) -> Result<Vec<String>> {
+    // Listing runs none of them.
+    let mut list = Command::new(binary);
+    list.args(["--list", "--format", "terse"]).args(filter);
+    let names = run::output(&mut list)?;
+    let names = names.lines().filter_map(|line| line.strip_suffix(": test"));
+    Ok(names.map(str::to_owned).collect())
+}
+
 fn guest_tests(
     lab: &Lab,
     kernel: &str,
     long: bool,
-    filter: Option<&str>,
+    tests: &Tests,
     machine: &Machine,
 ) -> Result<u8> {
-    // A filter of another subject leaves nothing to do on a machine for few tests.
-    let concerns = |filter: &str| {
-        machine.only.is_empty() || machine.only.iter().any(|only| filter.contains(only))
-    };
-    let filters = match filter {
-        Some(filter) if !concerns(filter) => return Ok(0),
-        Some(filter) => vec![filter],
-        None => machine.only.to_vec(),
-    };
+    let names: Vec<&str> = tests
+        .names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| machine.wants(name))
+        .collect();
+    if names.is_empty() {
+        return Ok(0);
+    }
     lab.ui
         .note(&format!("— guest tests on {kernel}, {} —", machine.what));
-    let binary = programs::build_guest_tests(lab)?;
     let mut command = vec![
         "env",
         if long {
@@ -187,16 +219,10 @@ fn guest_tests(
             "PAGELENS_LONG=0"
         },
     ];
-    command.extend([GUEST_BINARY, "--test-threads=1"]);
-    command.extend(filters);
-    for elsewhere in [FULL, PATCHING]
-        .iter()
-        .filter(|elsewhere| machine.only != **elsewhere)
-    {
-        command.extend(elsewhere.iter().flat_map(|name| ["--skip", name]));
-    }
+    command.extend([GUEST_BINARY, "--test-threads=1", "--exact"]);
+    command.extend(names);
     let root = lab.kernel(kernel)?.root.dir;
-    let mut copies = vec![(binary, PathBuf::from(GUEST_BINARY))];
+    let mut copies = vec![(tests.binary.clone(), PathBuf::from(GUEST_BINARY))];
     if machine.guest == Guest::Minimal {
         copies.extend(DYNAMIC.map(|(from, to)| (root.join(from), Path::new(to).to_owned())));
     }
@@ -215,4 +241,18 @@ fn cargo(lab: &Lab) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&lab.repo);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_guest_test_runs_on_the_machines_that_it_concerns() {
+        let on = |test: &str| MACHINES.map(|machine| machine.wants(test));
+        assert_eq!(on("memory_info::document::x"), [true, false, false, false]);
+        assert_eq!(on("vm_layout::page_tables::x"), [true, true, false, false]);
+        assert_eq!(on("pf_stat::life::x"), [false, false, true, false]);
+        assert_eq!(on("full::redis::x"), [false, false, false, true]);
+    }
 }
