@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::accel::Threads;
 use crate::lab::Lab;
 use crate::vm::VmRequest;
-use crate::{bench, demo, ide, lint, modules, programs, test, vm};
+use crate::{bench, demo, ide, lint, miri, modules, programs, test, vm};
 
 /// Builds Pagelens and runs it inside Debian kernels under QEMU.
 #[derive(Parser)]
@@ -61,6 +61,14 @@ pub enum Command {
     },
     /// Formatting, clippy, rustdoc, kernel-side warnings, C style, links in the docs.
     Lint,
+    /// The pure crates' tests under Miri (wants a nightly toolchain).
+    Miri {
+        /// The toolchain that has Miri.
+        #[arg(long, default_value = "nightly")]
+        toolchain: String,
+        /// Run only the tests whose name contains this.
+        filter: Option<String>,
+    },
     /// Measure against each figure's named peer inside the guest.
     Bench {
         /// Only this benchmark.
@@ -187,6 +195,7 @@ pub fn dispatch(args: Args) -> Result<u8> {
             Ok(0)
         }
         Command::Lint => lint::run(&lab).map(|()| 0),
+        Command::Miri { toolchain, filter } => miri::run(&lab, &toolchain, filter.as_deref()),
         Command::Bench {
             name,
             kernel,

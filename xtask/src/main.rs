@@ -20,6 +20,7 @@ mod ide;
 mod kernel;
 mod lab;
 mod lint;
+mod miri;
 mod modules;
 mod programs;
 mod report;

@@ -4,7 +4,8 @@
 //! All candidates start as one class and are split until a class holds equal frames only:
 //!
 //! 1. Each frame's *sample* is read, a number made from one cache line, and the candidates are
-//!    sorted by it. A frame whose sample is unique is done; it cost one cache line.
+//!    sorted by it and by frame, so that each frame is there once however many mappings it came
+//!    from. A frame whose sample is unique is done; it cost one cache line.
 //! 2. In each class of equal samples every frame is compared with the first one, its
 //!    representative. Those without a difference are a group. The others are sorted by *where*
 //!    they differ first and *what* they hold there; equal frames agree in both and so stay
@@ -16,7 +17,8 @@
 //! there are at most 512 rounds.
 //!
 //! A frame may be written while this goes on, through another mapping. Its place in the result
-//! then follows the words that were read at their time; nothing else depends on it.
+//! then follows the words that were read at their time; if it was a candidate more than once and
+//! was written between its samples, it may have two places. Nothing else depends on it.
 //!
 //! The work happens inside the caller's array of 16-byte records:
 //!
@@ -77,7 +79,7 @@ pub struct Duplicates {
     pub frames: u64,
     /// Sets of two or more equal frames.
     pub groups: u64,
-    /// Times that a candidate was not found any more. If there were any, pages moved meanwhile, and
+    /// Times that a candidate was not found any more, several for a frame with several mappings. If there were any, pages moved meanwhile, and
     /// the figures may miss some that were present all the time.
     pub lost: u64,
 }
@@ -113,14 +115,15 @@ pub fn group<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
     scratch: &mut Scratch<'_>,
     pacer: &mut Pacer<P>,
 ) -> Result<Duplicates, E> {
-    unite(candidates, scratch, pacer)?;
     let mut found = Duplicates {
         lost: take_samples(candidates, frames, pacer)?,
         ..Duplicates::default()
     };
+    // The same frame has the same sample: one sort unites its records, too.
     let all = 0..candidates.len();
-    sort(candidates, all.clone(), KEY, scratch, pacer)?;
-    let mut kept = 0;
+    sort(candidates, all, KEY | PFN, scratch, pacer)?;
+    dedup(candidates, KEY | PFN, pacer)?;
+    let (mut kept, all) = (0, 0..candidates.len());
     keep_classes(candidates, all, &mut kept, pacer)?;
     candidates.truncate(kept);
 

@@ -85,8 +85,7 @@ fn expected(frames: &BTreeMap<u64, Contents>, candidates: &[u64]) -> Duplicates 
         lost: candidates
             .iter()
             .filter(|pfn| !frames.contains_key(pfn))
-            .collect::<BTreeSet<_>>()
-            .len() as u64,
+            .count() as u64,
     }
 }
 
