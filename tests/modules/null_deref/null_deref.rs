@@ -15,10 +15,12 @@ struct NullDeref;
 
 impl kernel::Module for NullDeref {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let nowhere = core::hint::black_box(core::ptr::null::<u8>());
+        let nowhere = core::ptr::null::<u64>();
+        let word: u64;
+        // Not a pointer's `read`: a kernel with Rust's debug assertions would stop before it.
         // SAFETY: There is none: the oops is what this module is for.
-        let byte = unsafe { nowhere.read_volatile() };
-        pr_info!("read {byte} from nowhere\n");
+        unsafe { core::arch::asm!("mov {}, [{}]", out(reg) word, in(reg) nowhere) };
+        pr_info!("read {word} from nowhere\n");
         Ok(Self)
     }
 }
