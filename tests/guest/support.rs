@@ -4,6 +4,7 @@
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
+use workloads::{SysSetting, Workload};
 
 /// Runs a shell command to its end.
 pub fn shell(command: &str) -> Result<Output> {
@@ -27,6 +28,18 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     anyhow::bail!("waited in vain: {what}")
+}
+
+/// One `storm` of each kind that this kernel can have, without rest.
+pub fn storm() -> Result<Vec<Workload>> {
+    let mut kinds = vec!["fork", "exec", "exit", "mprotect", "munmap"];
+    if SysSetting::has_huge_pages() {
+        kinds.push("collapse");
+    }
+    kinds
+        .iter()
+        .map(|kind| Workload::start("storm", &[kind]))
+        .collect()
 }
 
 /// Whether storms shall last, as `cargo xtask test --long` asks.

@@ -48,6 +48,23 @@ impl Map {
         Self::new(start.cast(), length)
     }
 
+    /// Private anonymous memory between two pages without permissions: its area is merged with no
+    /// neighbour's, and what happens in the area happened in this memory.
+    ///
+    /// # Errors
+    /// As [`Map::anonymous`].
+    pub fn guarded(pages: usize) -> Result<Self> {
+        let whole = Self::anonymous(pages + 2, false)?;
+        let length = pages * PAGE;
+        // SAFETY: The mapping is two pages longer than `length`: both are within it.
+        let (start, last) = unsafe { (whole.start.add(PAGE), whole.start.add(PAGE + length)) };
+        for guard in [whole.start, last] {
+            // SAFETY: A page of the mapping, which nobody refers to yet.
+            unsafe { mprotect(guard.as_ptr().cast(), PAGE, MprotectFlags::empty())? };
+        }
+        Ok(Self { start, length })
+    }
+
     /// The same as private anonymous memory, the old way: of `/dev/zero`. Each page is written.
     ///
     /// # Errors

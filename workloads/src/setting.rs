@@ -36,12 +36,17 @@ impl SysSetting {
         Path::new(Self::HUGE_PAGES).exists()
     }
 
-    /// Sets whether anonymous memory gets transparent huge pages: `always`, `never`, …
+    /// Sets whether anonymous memory gets transparent huge pages: `always`, `never`, … `None`, and a
+    /// word about it, if this kernel has none.
     ///
     /// # Errors
     /// As [`SysSetting::set`].
-    pub fn huge_pages(value: &str) -> Result<Self> {
-        Self::set(Self::HUGE_PAGES, value)
+    pub fn huge_pages(value: &str) -> Result<Option<Self>> {
+        if !Self::has_huge_pages() {
+            println!("this kernel has no transparent huge pages");
+            return Ok(None);
+        }
+        Self::set(Self::HUGE_PAGES, value).map(Some)
     }
 }
 

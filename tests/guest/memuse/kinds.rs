@@ -22,19 +22,10 @@ fn a_dozen_stopped_programs_have_the_figures_that_proc_gives() -> Result<()> {
     Ok(())
 }
 
-/// Huge pages wherever they fit; `None` if the kernel has none (those for real time).
-fn huge_pages_always() -> Result<Option<SysSetting>> {
-    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").is_dir() {
-        println!("this kernel has no huge pages: done without");
-        return Ok(None);
-    }
-    SysSetting::huge_pages("always").map(Some)
-}
-
 #[test]
 fn a_program_with_some_of_everything_has_the_figures_that_proc_gives() -> Result<()> {
     let loaded = Loaded::new()?;
-    let always = huge_pages_always()?;
+    let always = SysSetting::huge_pages("always")?;
     let mut steps = vec![
         "fill:aa:10",
         "rw:bb:20",
@@ -59,7 +50,7 @@ fn a_program_with_some_of_everything_has_the_figures_that_proc_gives() -> Result
 #[test]
 fn what_is_made_is_what_is_counted() -> Result<()> {
     let loaded = Loaded::new()?;
-    let always = huge_pages_always()?;
+    let always = SysSetting::huge_pages("always")?;
     let file_pages = std::fs::metadata("/lab/busybox")?.len().div_ceil(PAGE);
     let mut holder = Workload::start("holder", &["rw:00:1", "file:/lab/busybox"])?;
     let pid = holder.pid();

@@ -9,15 +9,7 @@ use pagelens::{Kind, Memuse};
 use workloads::{Module, Workload};
 
 use super::{errno, Loaded, PAGE};
-use crate::support::{is_long, OneCpu};
-
-/// One of each kind of change, without rest.
-fn storm() -> Result<Vec<Workload>> {
-    ["fork", "exec", "exit", "mprotect", "munmap", "collapse"]
-        .iter()
-        .map(|kind| Workload::start("storm", &[kind]))
-        .collect()
-}
+use crate::support::{is_long, storm, OneCpu};
 
 /// The processes that are there now.
 fn pids() -> Result<Vec<i32>> {

@@ -94,30 +94,21 @@ fn all_rows() -> Result<()> {
     Ok(())
 }
 
-/// Sets the use of huge pages; `None` on a kernel that has none.
-fn huge_pages(value: &str) -> Result<Option<SysSetting>> {
-    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
-        println!("this kernel has no transparent huge pages");
-        return Ok(None);
-    }
-    SysSetting::huge_pages(value).map(Some)
-}
-
 #[test]
 fn every_row_of_the_table_without_huge_pages() -> Result<()> {
-    let _huge = huge_pages("never")?;
+    let _huge = SysSetting::huge_pages("never")?;
     all_rows()
 }
 
 #[test]
 fn every_row_of_the_table_with_huge_pages() -> Result<()> {
-    let _huge = huge_pages("always")?;
+    let _huge = SysSetting::huge_pages("always")?;
     all_rows()
 }
 
 #[test]
 fn huge_pages_are_split_and_copied_by_the_small_page_or_taken_over_whole() -> Result<()> {
-    let Some(_huge) = huge_pages("always")? else {
+    let Some(_huge) = SysSetting::huge_pages("always")? else {
         return Ok(());
     };
     let _accounting = DelayAccounting::on()?;
@@ -155,7 +146,7 @@ fn what_another_task_writes_is_kept_apart() -> Result<()> {
 
 #[test]
 fn forced_copies_are_counted_exactly_from_one_to_eight_threads() -> Result<()> {
-    let _huge = huge_pages("never")?;
+    let _huge = SysSetting::huge_pages("never")?;
     let _module = tracking(COW)?;
     let (pages, rounds) = if crate::support::is_long() {
         (20_000, 50)

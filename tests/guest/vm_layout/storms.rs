@@ -4,7 +4,9 @@
 use std::fs;
 
 use anyhow::{ensure, Result};
-use workloads::{layout_of, refusal, SysSetting, Workload};
+use workloads::{layout_of, refusal, Workload};
+
+use crate::support::storm;
 
 /// Numbers that look random and are the same in each run.
 struct Random(u64);
@@ -36,14 +38,7 @@ fn pids(first: u32) -> Result<Vec<u32>> {
 #[test]
 fn it_loads_for_random_pids_while_they_come_and_go() -> Result<()> {
     let still = Workload::start("holder", &["rw:aa:100"])?;
-    let mut kinds = vec!["fork", "exec", "exit", "munmap"];
-    if SysSetting::has_huge_pages() {
-        kinds.push("collapse");
-    }
-    let _storm = kinds
-        .iter()
-        .map(|kind| Workload::start("storm", &[kind]))
-        .collect::<Result<Vec<_>>>()?;
+    let _storm = storm()?;
     let expected = layout_of(still.pid(), "")?;
     let mut random = Random(42);
     let (mut shown, mut refused, mut of_the_storm) = (0, 0, 0);

@@ -88,7 +88,7 @@ impl Cow {
                 map.unmap()?;
                 return Ok(range);
             }
-            "child-writes" => self.child_writes(Map::anonymous(number(1)?, false)?)?,
+            "child-writes" => self.child_writes(Map::guarded(number(1)?)?)?,
             "huge" => self.child_writes_huge(number(1)?)?,
             "hold" => {
                 let (map, child) = written_and_forked(number(1)?)?;
@@ -134,7 +134,7 @@ fn range(map: &Map) -> (usize, usize) {
 
 /// Written memory that a child shares.
 fn written_and_forked(pages: usize) -> Result<(Map, Child)> {
-    let mut map = Map::anonymous(pages, false)?;
+    let mut map = Map::guarded(pages)?;
     fill(&mut map);
     let child = Child::start(|| {})?;
     Ok((map, child))
@@ -166,7 +166,7 @@ fn alone(kind: &str, count: usize) -> Result<Map> {
         "file-read" | "file-first" => Map::private_file(&file(count)?)?,
         "shared" | "shared-soft" => Map::anonymous(count, true)?,
         "huge-parent" | "huge-zero" => huge(count)?,
-        _ => Map::anonymous(count, false)?,
+        _ => Map::guarded(count)?,
     };
     match kind {
         "zero" | "file-read" | "huge-zero" | "shared" => map.touch_by_reading(),
@@ -223,7 +223,7 @@ fn unmerge(map: &mut Map) -> Result<()> {
 
 /// How long the forced copies of a round take at least, in nanoseconds.
 fn time(pages: usize, rounds: usize) -> Result<usize> {
-    let mut map = Map::anonymous(pages, false)?;
+    let mut map = Map::guarded(pages)?;
     map.advise(Advice::LinuxNoHugepage)?;
     fill(&mut map);
     let mut least = Duration::MAX;
@@ -239,7 +239,7 @@ fn time(pages: usize, rounds: usize) -> Result<usize> {
 }
 
 fn threads(pages: usize, threads: usize, rounds: usize) -> Result<Map> {
-    let mut map = Map::anonymous(pages, false)?;
+    let mut map = Map::guarded(pages)?;
     fill(&mut map);
     for _ in 0..rounds {
         let child = Child::start(|| {})?;
