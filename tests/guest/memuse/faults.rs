@@ -37,9 +37,9 @@ fn each_single_failing_allocation_is_enomem() -> Result<()> {
                 Err(error) => bail!("{kind:?}, allocation {nth}: {error}"),
             }
         }
+        // The list of stack pointers may also come from vmalloc: then no single failure hurts it.
         let least = match kind {
             Kind::KernelStack | Kind::PageTables | Kind::Swapped => 0,
-            Kind::ThreadStacks | Kind::Anonymous => 2,
             _ => 1,
         };
         ensure!(failures >= least, "{kind:?}: {failures} allocations failed");
