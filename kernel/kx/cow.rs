@@ -27,25 +27,27 @@
 //! A program that was running before its name was tracked is not counted until it is executed
 //! again.
 
+mod report;
+
 use crate::{
-    mm::{areas_of, AreasVersion},
+    mm::AreasVersion,
     mmset::{ExitingMm, MmId, MmSet},
     new_raw_lock,
     rawlock::RawLock,
-    sched,
     task::{self, Comm},
     watch::{Fault, Watch, Watcher},
 };
 use kernel::{
     mm::Mm,
     prelude::*,
-    sync::{aref::ARef, Arc, SetOnce},
+    sync::{Arc, SetOnce},
 };
 use model::{
     cow::{Kind, Outcome},
     generation::Membership,
-    ledger::{index_len, Area, Bucket, Folded, Ledger, Tally},
+    ledger::{index_len, Bucket, Ledger},
 };
+pub use report::{Areas, Report, Tracked};
 
 /// Most programs that can be tracked.
 pub const MAX_PROGRAMS: usize = 1024;
@@ -61,31 +63,6 @@ const PLACES: usize = 2 * MAX_PROGRAMS;
 
 /// Most processes that can be members at the same time.
 const MEMBERS: usize = 3584;
-
-/// The areas of an address space, ascending.
-pub struct Areas {
-    list: KVec<Area>,
-    len: usize,
-}
-
-impl Areas {
-    fn new() -> Result<Self> {
-        let list = KVec::from_elem(Area::default(), MAX_AREAS, GFP_KERNEL)?;
-        Ok(Self { list, len: 0 })
-    }
-
-    /// The areas.
-    pub fn as_slice(&self) -> &[Area] {
-        self.list.get(..self.len).unwrap_or_default()
-    }
-
-    fn copy_from(&mut self, other: &Self) {
-        for (to, from) in self.list.iter_mut().zip(other.as_slice()) {
-            *to = *from;
-        }
-        self.len = other.len;
-    }
-}
 
 /// Where the root of a generation is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -326,8 +303,7 @@ impl Watcher for Programs {
         };
         let mut generation = program.generation.lock();
         if generation.root == Root::Alive(mm.id()) {
-            let Areas { list, len } = &mut generation.areas;
-            *len = mm.areas(list);
+            generation.areas.read_last(mm);
             generation.root = Root::Exited;
         }
         drop(generation);
@@ -387,123 +363,5 @@ impl Tracking {
     pub fn programs(&self) -> impl Iterator<Item = Tracked> + '_ {
         let programs = self.programs.table.iter().filter_map(SetOnce::as_ref);
         programs.map(|program| Tracked(program.clone()))
-    }
-}
-
-/// A program that is or was tracked.
-pub struct Tracked(Arc<Program>);
-
-/// The counts of a generation.
-pub struct Report<T> {
-    /// The root's areas, the first [`MAX_AREAS`] by address.
-    pub areas: Areas,
-    /// What belongs to each; more than there are areas.
-    pub tallies: KVec<T>,
-    /// All counts, and those of no area.
-    pub folded: Folded,
-}
-
-/// What a look at a program found.
-enum Look {
-    /// The report is complete.
-    Done,
-    /// The areas of this address space have to be read first.
-    ReadAreas(ARef<Mm>, u32),
-}
-
-impl Tracked {
-    /// Its name.
-    pub fn name(&self) -> &[u8] {
-        self.0.comm.as_bytes()
-    }
-
-    /// The number of its generation: 0 if it was not executed since it is tracked.
-    pub fn generation(&self) -> u32 {
-        self.0.generation.lock().number
-    }
-
-    /// The counts of the last generation, by the areas that its root has now or had when it ended.
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// [`ESRCH`] if the program was not executed since it is tracked, or is not tracked any more;
-    /// [`ENOMEM`], also if the program could not be followed for want of room; [`EINTR`] if the
-    /// caller was killed.
-    pub fn report<T: Tally>(&self) -> Result<Report<T>> {
-        let mut report = Report {
-            areas: Areas::new()?,
-            tallies: KVec::from_elem(T::default(), MAX_AREAS, GFP_KERNEL)?,
-            folded: Folded::default(),
-        };
-        let mut has_ended = None;
-        loop {
-            let Look::ReadAreas(mm, number) = self.look(&mut report)? else {
-                return Ok(report);
-            };
-            let (len, version) = areas_of(&mm, &mut report.areas.list)?;
-            report.areas.len = len;
-            // No areas: it ended meanwhile, and they were kept; or, seen twice, it ended while
-            // tracing was switched off.
-            let is_known = report.areas.len > 0 || has_ended == Some(number);
-            if is_known && self.fold(&mut report, number, version) {
-                return Ok(report);
-            }
-            has_ended = Some(number);
-            sched::breathe()?;
-        }
-    }
-
-    fn look<T: Tally>(&self, report: &mut Report<T>) -> Result<Look> {
-        let generation = self.0.generation.lock();
-        match generation.root {
-            Root::Never | Root::Closed => Err(ESRCH),
-            Root::Lost => Err(ENOMEM),
-            Root::Exited => report.look_at(&generation),
-            Root::Alive(mm) => {
-                // SAFETY: A living root is a member of the set, which keeps it: `exit` and
-                // `Programs::drop` change the root, under this lock, before they give it up. So the
-                // reference that is taken here is not the last one when it goes.
-                let mm = unsafe { mm.grab() };
-                if generation.version.is_some() && generation.version == AreasVersion::of(&mm) {
-                    return report.look_at(&generation);
-                }
-                Ok(Look::ReadAreas(mm, generation.number))
-            }
-        }
-    }
-
-    /// Whether the generation is still the one with this number; if so its areas are kept for the
-    /// next report.
-    fn fold<T: Tally>(
-        &self,
-        report: &mut Report<T>,
-        number: u32,
-        version: Option<AreasVersion>,
-    ) -> bool {
-        let mut generation = self.0.generation.lock();
-        let is_same = generation.number == number && generation.root != Root::Closed;
-        if is_same {
-            report.fold(&generation);
-        }
-        if is_same && matches!(generation.root, Root::Alive(_)) {
-            generation.areas.copy_from(&report.areas);
-            generation.version = version;
-        }
-        is_same
-    }
-}
-
-impl<T: Tally> Report<T> {
-    fn look_at(&mut self, generation: &Generation) -> Result<Look> {
-        self.areas.copy_from(&generation.areas);
-        self.fold(generation);
-        Ok(Look::Done)
-    }
-
-    fn fold(&mut self, generation: &Generation) {
-        let areas = self.areas.as_slice();
-        let tallies = self.tallies.get_mut(..areas.len()).unwrap_or_default();
-        self.folded = generation.ledger.fold(areas, tallies);
     }
 }

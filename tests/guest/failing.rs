@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Allocations that fail. These need a kernel with fault injection (the lab's `debug`).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::{ensure, Result};
+use anyhow::{bail, ensure, Context, Result};
 use workloads::SysSetting;
 
 pub const FAILSLAB: &str = "/sys/kernel/debug/failslab";
-pub const FAIL_PAGE_ALLOC: &str = "/sys/kernel/debug/fail_page_alloc";
+const FAIL_PAGE_ALLOC: &str = "/sys/kernel/debug/fail_page_alloc";
 const FAIL_USERCOPY: &str = "/sys/kernel/debug/fail_usercopy";
+
+/// More allocations than anything makes that is tested here.
+const WITHOUT_END: usize = 100_000;
 
 /// Whether this kernel can make allocations fail; says so if it cannot.
 pub fn has_fault_injection() -> bool {
@@ -21,11 +24,16 @@ pub fn has_fault_injection() -> bool {
     has
 }
 
-/// Lets the allocations that may sleep fail too, and the smallest.
-pub fn widen() -> Result<Vec<SysSetting>> {
-    [
+/// Lets the allocations that may sleep fail too, and the smallest, until the result is dropped;
+/// `None` if this kernel cannot make any fail.
+pub fn widen() -> Result<Option<Vec<SysSetting>>> {
+    if !has_fault_injection() {
+        return Ok(None);
+    }
+    let settings: Result<_> = [
         (FAILSLAB, "ignore-gfp-wait", "N"),
         (FAIL_PAGE_ALLOC, "ignore-gfp-wait", "N"),
+        (FAIL_PAGE_ALLOC, "ignore-gfp-highmem", "N"),
         (FAIL_PAGE_ALLOC, "min-order", "0"),
         (FAILSLAB, "verbose", "0"),
         (FAIL_PAGE_ALLOC, "verbose", "0"),
@@ -33,6 +41,99 @@ pub fn widen() -> Result<Vec<SysSetting>> {
     ]
     .into_iter()
     .map(|(folder, file, value)| SysSetting::set(format!("{folder}/{file}"), value))
+    .collect();
+    settings.map(Some)
+}
+
+/// Calls `action` with its first allocation failing, then with its second, and so on until it needs
+/// no more. `check` judges each result. Returns how many calls failed.
+///
+/// Copies from and to user memory count as allocations.
+pub fn each_allocation<T, E>(
+    mut action: impl FnMut() -> Result<T, E>,
+    mut check: impl FnMut(usize, Result<T, E>) -> Result<()>,
+) -> Result<u32> {
+    let switch = Switch::open("fail-nth")?;
+    let mut failures = 0;
+    for nth in 1..WITHOUT_END {
+        let (result, left) = switch.during(&nth.to_string(), &mut action)?;
+        let has_failed = result.is_err();
+        check(nth, result)?;
+        match has_failed {
+            true => failures += 1,
+            false if left > 0 => return Ok(failures), // the nth was not reached
+            false => {}                               // the kernel did without
+        }
+    }
+    bail!("it allocates without end")
+}
+
+/// Calls `action` while allocations of one kind fail at one rate, for several kinds and rates, each
+/// of which it is told. They fail only while the calling thread's `make-it-fail` is on.
+pub fn at_each_rate(mut action: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    for folder in [FAILSLAB, FAIL_PAGE_ALLOC] {
+        for percent in ["1", "10", "50"] {
+            let _rate = Rate::set(folder, percent)?;
+            action(&format!("{folder} {percent} %"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Allocations fail at this rate until it is dropped.
+pub struct Rate {
+    // The filter is set first and dropped last: else the whole guest is short of memory.
+    _probability: SysSetting,
+    _times: SysSetting,
+    _filter: SysSetting,
+}
+
+impl Rate {
+    /// Sets it for the kind of allocations that `folder` is about.
+    pub fn set(folder: &str, percent: &str) -> Result<Self> {
+        let set = |file, value| SysSetting::set(format!("{folder}/{file}"), value);
+        let filter = set("task-filter", "Y")?;
+        let times = set("times", "-1")?;
+        Ok(Self {
+            _probability: set("probability", percent)?,
+            _times: times,
+            _filter: filter,
+        })
+    }
+}
+
+/// Only what is called by a function of the kernel fails, until the result is dropped.
+///
+/// For failures that the kernel itself does not bear: it warns, for instance, if an allocation of
+/// its fails while a module is loaded.
+pub fn only_within(folder: &str, function: &str) -> Result<Vec<SysSetting>> {
+    let symbols = fs::read_to_string("/proc/kallsyms")?;
+    let mut addresses = Vec::new();
+    let mut start = None;
+    for line in symbols.lines() {
+        let mut words = line.split(' ');
+        let (Some(address), Some(name)) = (words.next(), words.nth(1)) else {
+            continue;
+        };
+        let address = u64::from_str_radix(address, 16)?;
+        if name == function {
+            start = Some(address);
+        }
+        addresses.push(address);
+    }
+    let start = start.with_context(|| format!("the kernel has no {function}"))?;
+    let end = addresses
+        .into_iter()
+        .filter(|address| *address > start)
+        .min();
+    let end = end.context("it is the kernel's last function")?;
+    [
+        ("stacktrace-depth", "32".to_owned()),
+        ("require-start", format!("{start:#x}")),
+        ("require-end", format!("{end:#x}")),
+    ]
+    .into_iter()
+    .map(|(file, value)| SysSetting::set(format!("{folder}/{file}"), &value))
     .collect()
 }
 

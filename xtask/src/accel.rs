@@ -10,8 +10,8 @@ use crate::cache::key;
 use crate::guest;
 use crate::kernel::Kernel;
 use crate::lab::Lab;
+use crate::machine::{Machine, Outcome};
 use crate::run;
-use crate::vm::{Machine, Outcome};
 
 /// More than a boot takes, and little enough to wait for once.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -3,9 +3,9 @@
 //!
 //! One file per step. `root` makes the toolchain's Debian root, `archive` finds which versions the
 //! archive has, `kernel` prepares one to build modules against, `modules` and `programs` build ours,
-//! `guest` packs what the VM boots, `vm` runs it and judges how it ended. Steps talk through the
-//! cache folder: each result is built aside and renamed into place, so that a run can be killed at
-//! any moment and the next one goes on.
+//! `guest` packs what the VM boots, `machine` runs it, `vm` judges how it ended. Steps talk through
+//! the cache folder: each result is built aside and renamed into place, so that a run can be killed
+//! at any moment and the next one goes on.
 
 mod accel;
 mod archive;
@@ -20,6 +20,7 @@ mod ide;
 mod kernel;
 mod lab;
 mod lint;
+mod machine;
 mod miri;
 mod modules;
 mod programs;
@@ -28,6 +29,7 @@ mod root;
 mod run;
 mod test;
 mod ui;
+mod verdict;
 mod vm;
 
 use std::process::ExitCode;

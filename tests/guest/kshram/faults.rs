@@ -7,31 +7,23 @@ use std::process::Command;
 
 use anyhow::{bail, Result};
 use pagelens::kshram::{Control, Mapping, Slot};
-use workloads::{Module, SysSetting};
+use workloads::Module;
 
-use crate::failing::{has_fault_injection, widen, Switch, FAILSLAB};
+use crate::failing::{each_allocation, only_within, widen, Rate, FAILSLAB};
 
 /// Lets each allocation of `action` fail in turn, until it needs no more. `check` is called after
 /// each failure. Returns how many failures there were.
 fn fail_each<T>(
-    mut action: impl FnMut() -> Result<T, pagelens::Error>,
+    action: impl FnMut() -> Result<T, pagelens::Error>,
     mut check: impl FnMut() -> Result<()>,
 ) -> Result<u32> {
-    let switch = Switch::open("fail-nth")?;
-    let mut failures = 0;
-    for nth in 1..2000 {
-        let (result, left) = switch.during(&nth.to_string(), &mut action)?;
-        match result {
-            Err(error) => {
-                expect_no_memory(&error)?;
-                failures += 1;
-                check()?;
-            }
-            Ok(_) if left > 0 => return Ok(failures), // the nth was not reached
-            Ok(_) => {}                               // the kernel did without
+    each_allocation(action, |_, result| match result {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            expect_no_memory(&error)?;
+            check()
         }
-    }
-    bail!("it never ended")
+    })
 }
 
 fn expect_no_memory(error: &pagelens::Error) -> Result<()> {
@@ -49,11 +41,10 @@ fn expect_no_memory(error: &pagelens::Error) -> Result<()> {
 
 #[test]
 fn a_resize_that_fails_changes_nothing() -> Result<()> {
-    if !has_fault_injection() {
+    let Some(_wide) = widen()? else {
         return Ok(());
-    }
+    };
     let _module = Module::load("kshram", &[])?;
-    let _wide = widen()?;
     let slot = Slot::open(0)?;
     slot.resize(5000)?;
     slot.map()?.fill(3);
@@ -76,11 +67,10 @@ fn a_resize_that_fails_changes_nothing() -> Result<()> {
 
 #[test]
 fn open_map_look_and_wipe_fail_cleanly() -> Result<()> {
-    if !has_fault_injection() {
+    let Some(_wide) = widen()? else {
         return Ok(());
-    }
+    };
     let _module = Module::load("kshram", &[])?;
-    let _wide = widen()?;
     let control = Control::open()?;
     Slot::open(0)?.resize(20_000)?;
     let slot = Slot::open(0)?;
@@ -102,23 +92,19 @@ fn open_map_look_and_wipe_fail_cleanly() -> Result<()> {
 
 #[test]
 fn loading_fails_cleanly() -> Result<()> {
-    if !has_fault_injection() {
+    let Some(_wide) = widen()? else {
         return Ok(());
-    }
-    let _wide = widen()?;
+    };
+    let _our_own = only_within(FAILSLAB, "do_one_initcall")?;
     let mut failures = 0;
-    for percent in [1, 2, 5, 10] {
-        for folder in [FAILSLAB] {
-            let _filter = SysSetting::set(format!("{folder}/task-filter"), "Y")?;
-            let _times = SysSetting::set(format!("{folder}/times"), "-1")?;
-            let _percent = SysSetting::set(format!("{folder}/probability"), &percent.to_string())?;
-            for _ in 0..6 {
-                // A child inherits the switch.
-                let load = "echo 1 > /proc/self/make-it-fail; exec insmod /modules/kshram.ko";
-                let loaded = Command::new("sh").args(["-c", load]).output()?;
-                failures += u32::from(!loaded.status.success());
-                Command::new("rmmod").arg("kshram").output()?;
-            }
+    for percent in ["2", "5", "10", "20"] {
+        let _rate = Rate::set(FAILSLAB, percent)?;
+        for _ in 0..6 {
+            // A child inherits the switch.
+            let load = "echo 1 > /proc/self/make-it-fail; exec insmod /modules/kshram.ko";
+            let loaded = Command::new("sh").args(["-c", load]).output()?;
+            failures += u32::from(!loaded.status.success());
+            Command::new("rmmod").arg("kshram").output()?;
         }
     }
     assert!(failures > 0, "nothing failed");

@@ -6,7 +6,7 @@ use pagelens::pf_stat;
 use workloads::Module;
 
 use super::{errno, ledger, start_cow, step, COW};
-use crate::failing::{has_fault_injection, Switch};
+use crate::failing::{self, widen};
 
 /// Fails each allocation of `call` in turn; asserts that it ends in ENOMEM (or EFAULT) or succeeds,
 /// and calls `check` afterwards.
@@ -14,36 +14,28 @@ fn each_allocation<T: std::fmt::Debug>(
     call: impl Fn() -> Result<T, pagelens::Error>,
     check: impl Fn() -> Result<()>,
 ) -> Result<u32> {
-    let switch = Switch::open("fail-nth")?;
-    let mut failures = 0;
-    for nth in 1..2000 {
-        let (result, left) = switch.during(&nth.to_string(), &call)?;
+    failing::each_allocation(call, |nth, result| {
         if result.is_err() {
             // Copies from and to user space are made to fail, too.
             let errno = errno(result);
             let known = [libc::ENOMEM, libc::EFAULT];
             assert!(known.contains(&errno), "allocation {nth}: {errno}");
-            failures += 1;
-        } else if left > 0 {
-            return Ok(failures);
         }
-        check()?;
-    }
-    panic!("no end of allocations");
+        check()
+    })
 }
 
 #[test]
 fn each_single_failing_allocation_ends_in_enomem_and_changes_nothing() -> Result<()> {
-    if !has_fault_injection() {
+    let Some(_wide) = widen()? else {
         return Ok(());
-    }
+    };
     let _module = Module::load("pf_stat", &[])?;
     let failures = each_allocation(
         || pf_stat::set_param(COW.as_bytes()),
         || Ok(pf_stat::cleanup()?),
     )?;
     assert!(failures > 5, "only {failures} allocations failed");
-    pf_stat::cleanup()?;
 
     pf_stat::set_param(b"first")?;
     let more = each_allocation(|| pf_stat::set_param(COW.as_bytes()), || Ok(()))?;

