@@ -15,6 +15,7 @@ pub mod process;
 pub mod robust;
 mod running;
 mod setting;
+mod steps;
 pub mod taskstats;
 pub mod uffd;
 
@@ -23,6 +24,7 @@ pub use layout::{layout_of, refusal};
 pub use module::{KernelLog, Module};
 pub use running::Workload;
 pub use setting::SysSetting;
+pub use steps::follow_steps;
 
 /// Prints a line at once: whoever runs the program waits for it.
 ///

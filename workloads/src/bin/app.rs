@@ -19,12 +19,10 @@
 //! up to the block's size.
 
 use std::hint::black_box;
-use std::io::BufRead;
 use std::ptr::NonNull;
 
 use anyhow::{bail, ensure, Context, Result};
 use workloads::map::PAGE;
-use workloads::say;
 
 /// Blocks at most, so that keeping track of them never allocates between steps.
 const BLOCKS_MAX: usize = 1 << 16;
@@ -36,14 +34,7 @@ fn main() -> Result<()> {
     for step in std::env::args().skip(1) {
         app.step(&step).with_context(|| step.clone())?;
     }
-    say("ready")?;
-    for line in std::io::stdin().lock().lines() {
-        match app.step(line?.trim()) {
-            Ok(figure) => say(&format!("ok {figure}"))?,
-            Err(error) => say(&format!("{error:#}"))?,
-        }
-    }
-    Ok(())
+    workloads::follow_steps(|step| app.step(step).map(Some))
 }
 
 /// Memory from `malloc`.

@@ -29,30 +29,22 @@
 //! | `areas N` | makes N areas that cannot be merged: none |
 
 use std::fs::File;
-use std::io::BufRead;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
 use workloads::map::{Map, HUGE_PAGE, PAGE};
 use workloads::process::Child;
-use workloads::say;
 use workloads::uffd::WriteProtected;
 use workloads::Ksm;
 
 fn main() -> Result<()> {
-    say("ready")?;
     let mut cow = Cow::default();
-    for line in std::io::stdin().lock().lines() {
-        match cow.step(line?.trim()) {
-            Ok((start, end)) => {
-                let child = cow.child.as_ref().map_or(0, Child::pid);
-                say(&format!("ok {start} {end} {child}"))?;
-            }
-            Err(error) => say(&format!("{error:#}"))?,
-        }
-    }
-    Ok(())
+    workloads::follow_steps(|step| {
+        let (start, end) = cow.step(step)?;
+        let child = cow.child.as_ref().map_or(0, Child::pid);
+        Ok(Some(format!("{start} {end} {child}")))
+    })
 }
 
 #[derive(Default)]

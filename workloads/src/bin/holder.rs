@@ -40,7 +40,6 @@
 //! | `leave` | its first thread ends, another goes on |
 
 use std::fs::File;
-use std::io::BufRead;
 
 use anyhow::{bail, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
@@ -60,15 +59,7 @@ fn main() -> Result<()> {
     for step in arguments {
         holder.step(&step).with_context(|| step.clone())?;
     }
-    say("ready")?;
-    for line in std::io::stdin().lock().lines() {
-        match holder.step(line?.trim()) {
-            Ok(None) => say("ok")?,
-            Ok(Some(figure)) => say(&format!("ok {figure}"))?,
-            Err(error) => say(&format!("{error:#}"))?,
-        }
-    }
-    Ok(())
+    workloads::follow_steps(|step| holder.step(step))
 }
 
 #[derive(Default)]

@@ -18,7 +18,6 @@
 //! | `update` | takes the mutex and changes all; answers `clean`, or `repaired` if the last holder died |
 //! | `await:NUMBER` | waits under the mutex until that many updates were made |
 
-use std::io::BufRead;
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{bail, Context, Result};
@@ -42,18 +41,12 @@ fn main() -> Result<()> {
         slot: Some(Slot::open(slot.parse()?)?),
         mappings: Vec::new(),
     };
-    say("ready")?;
-    for line in std::io::stdin().lock().lines() {
-        match user.step(line?.trim()) {
-            Ok(answer) => say(format!("ok {answer}").trim_end())?,
-            Err(error) => say(&format!("{error:#}"))?,
-        }
-    }
-    Ok(())
+    workloads::follow_steps(|step| user.step(step))
 }
 
 impl User {
-    fn step(&mut self, step: &str) -> Result<String> {
+    /// Does one step and returns its answer, if it has one.
+    fn step(&mut self, step: &str) -> Result<Option<String>> {
         let (word, rest) = step.split_once(':').unwrap_or((step, ""));
         match word {
             "resize" => self.slot()?.resize(rest.parse()?)?,
@@ -63,21 +56,21 @@ impl User {
             }
             "unmap" => self.mappings.clear(),
             "close" => self.slot = None,
-            "read" => return self.read(rest.parse()?),
+            "read" => return self.read(rest.parse()?).map(Some),
             "write" => {
                 let (offset, byte) = rest.split_once(':').context("OFFSET:BYTE is wanted")?;
                 self.last()?.write(offset.parse()?, &[byte.parse()?]);
             }
-            "fork" => return Ok(process::fork(process::sleep_for_ever)?.to_string()),
+            "fork" => return Ok(Some(process::fork(process::sleep_for_ever)?.to_string())),
             "create" => {
                 RobustMutex::create(self.last()?)?;
             }
             "tear" => self.tear()?,
-            "update" => return self.update(),
+            "update" => return self.update().map(Some),
             "await" => self.wait_for(rest.parse()?)?,
             _ => bail!("unknown step `{step}`"),
         }
-        Ok(String::new())
+        Ok(None)
     }
 
     fn slot(&self) -> Result<&Slot> {
