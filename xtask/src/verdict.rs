@@ -19,10 +19,14 @@ impl Verdict {
     /// Reads the lines; others are ignored.
     pub fn parse(text: &str) -> Self {
         let mut verdict = Self::default();
+        let mut tells_taint = true;
         for line in text.lines() {
             match line.split_once(": ") {
                 Some(("exit", status)) => verdict.exit = status.parse().ok(),
-                Some(("taint", word)) => verdict.taint = word.parse().unwrap_or_default(),
+                Some(("taint", word)) => match word.trim().parse() {
+                    Ok(taint) => verdict.taint = taint,
+                    Err(_) => tells_taint = false,
+                },
                 Some(("lab", why)) => verdict.lab = Some(why.to_owned()),
                 Some(("leak", text)) => {
                     let leaks = verdict
@@ -33,6 +37,10 @@ impl Verdict {
                 }
                 _ => {}
             }
+        }
+        if !tells_taint {
+            verdict.exit = None;
+            verdict.lab = Some("the guest's kernel does not say whether it is tainted".to_owned());
         }
         verdict
     }
@@ -56,6 +64,8 @@ mod tests {
         assert!(verdict.leaks.as_deref().unwrap().contains("size 64"));
         assert_eq!(verdict.taint_report(), None);
         assert!(Verdict::parse("taint: 512\n").taint_report().is_some());
+        let silent = Verdict::parse("taint: \nexit: 0\n");
+        assert!(silent.exit.is_none() && silent.lab.is_some());
         assert_eq!(
             Verdict::parse("lab: no disk\n").lab.as_deref(),
             Some("no disk")
