@@ -9,7 +9,7 @@ use anyhow::{bail, ensure, Context, Result};
 use workloads::SysSetting;
 
 pub const FAILSLAB: &str = "/sys/kernel/debug/failslab";
-const FAIL_PAGE_ALLOC: &str = "/sys/kernel/debug/fail_page_alloc";
+pub const FAIL_PAGE_ALLOC: &str = "/sys/kernel/debug/fail_page_alloc";
 const FAIL_USERCOPY: &str = "/sys/kernel/debug/fail_usercopy";
 
 /// More allocations than anything makes that is tested here.
@@ -107,6 +107,15 @@ impl Rate {
 /// For failures that the kernel itself does not bear: it warns, for instance, if an allocation of
 /// its fails while a module is loaded.
 pub fn only_within(folder: &str, function: &str) -> Result<Vec<SysSetting>> {
+    callers(folder, function, ["require-start", "require-end"])
+}
+
+/// The same for what is not called by it.
+pub fn not_within(folder: &str, function: &str) -> Result<Vec<SysSetting>> {
+    callers(folder, function, ["reject-start", "reject-end"])
+}
+
+fn callers(folder: &str, function: &str, files: [&str; 2]) -> Result<Vec<SysSetting>> {
     let symbols = fs::read_to_string("/proc/kallsyms")?;
     let mut addresses = Vec::new();
     let mut start = None;
@@ -127,10 +136,11 @@ pub fn only_within(folder: &str, function: &str) -> Result<Vec<SysSetting>> {
         .filter(|address| *address > start)
         .min();
     let end = end.context("it is the kernel's last function")?;
+    let [start_file, end_file] = files;
     [
         ("stacktrace-depth", "32".to_owned()),
-        ("require-start", format!("{start:#x}")),
-        ("require-end", format!("{end:#x}")),
+        (start_file, format!("{start:#x}")),
+        (end_file, format!("{end:#x}")),
     ]
     .into_iter()
     .map(|(file, value)| SysSetting::set(format!("{folder}/{file}"), &value))

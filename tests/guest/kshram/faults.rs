@@ -61,7 +61,8 @@ fn a_resize_that_fails_changes_nothing() -> Result<()> {
         assert!(seen[..5000].iter().all(|&byte| byte == 3));
         Ok(())
     })?;
-    assert!(failures > 3, "only {failures} allocations failed");
+    // Few: a folio that is refused is tried again in smaller ones.
+    assert!(failures > 0, "nothing failed");
     Ok(())
 }
 

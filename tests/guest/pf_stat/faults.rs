@@ -6,7 +6,7 @@ use pagelens::pf_stat;
 use workloads::Module;
 
 use super::{errno, ledger, start_cow, step, COW};
-use crate::failing::{self, widen};
+use crate::failing::{self, not_within, widen, FAILSLAB, FAIL_PAGE_ALLOC};
 
 /// Fails each allocation of `call` in turn; asserts that it ends in ENOMEM (or EFAULT) or succeeds,
 /// and calls `check` afterwards.
@@ -30,6 +30,12 @@ fn each_single_failing_allocation_ends_in_enomem_and_changes_nothing() -> Result
     let Some(_wide) = widen()? else {
         return Ok(());
     };
+    // The kernel does not look whether its trampoline became executable, and jumps there: a guest
+    // died of it without a word.
+    let _bearable = [FAILSLAB, FAIL_PAGE_ALLOC]
+        .map(|folder| not_within(folder, "arch_ftrace_update_trampoline"))
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
     let _module = Module::load("pf_stat", &[])?;
     let failures = each_allocation(
         || pf_stat::set_param(COW.as_bytes()),
@@ -39,11 +45,12 @@ fn each_single_failing_allocation_ends_in_enomem_and_changes_nothing() -> Result
 
     pf_stat::set_param(b"first")?;
     let more = each_allocation(|| pf_stat::set_param(COW.as_bytes()), || Ok(()))?;
-    assert!(more > 2, "only {more} allocations failed");
+    // Few: what kmalloc refuses comes from vmalloc, for a program's tables.
+    assert!(more > 0, "nothing failed");
     let mut cow = start_cow()?;
     let done = step(&mut cow, "child-writes 100")?;
     let failed = each_allocation(|| pf_stat::get_info(COW.as_bytes()), || Ok(()))?;
-    assert!(failed > 2, "only {failed} allocations failed");
+    assert!(failed > 0, "nothing failed");
     let faults = pf_stat::get_info(COW.as_bytes())?;
     assert_eq!(faults.at(done.start), Some(100));
     assert_eq!(ledger(COW)?.generation, 1);
