@@ -160,7 +160,7 @@ unsafe extern "C" fn probed<H: Handler>(
     // taken just above keeps `inner` until `served` gives it up.
     unsafe {
         (*regs).si = (&raw const *inner) as ffi::c_ulong;
-        (*regs).ip = served::<H> as usize as ffi::c_ulong;
+        (*regs).ip = served::<H> as *const () as ffi::c_ulong;
     }
     1
 }
