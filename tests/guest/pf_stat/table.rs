@@ -65,12 +65,26 @@ fn huge_fillings(text: &str) -> u64 {
         .map_or(0, |count| count.parse().unwrap())
 }
 
+/// Whether the kernel has a function to hook for them; clang inlines both.
+fn shows_first_writes() -> Result<bool> {
+    let symbols = std::fs::read_to_string("/proc/kallsyms")?;
+    Ok(symbols.lines().any(|line| {
+        let name = line.split(' ').nth(2).unwrap_or_default();
+        ["do_cow_fault", "do_fault"].contains(&name)
+    }))
+}
+
 /// The rows that do not depend on huge pages.
 fn small_rows() -> Result<()> {
     assert!(row("child-writes 100", 100)?.copied >= 100);
     assert!(row("zero 100", 100)?.zero_filled >= 100);
     assert!(row("file-read 100", 100)?.copied >= 100);
-    assert!(row("file-first 100", 0)?.first_write >= 100);
+    let first_writes = row("file-first 100", 0)?.first_write;
+    if shows_first_writes()? {
+        assert!(first_writes >= 100);
+    } else {
+        assert_eq!(first_writes, 0);
+    }
     for nothing in ["shared", "shared-soft", "soft", "protect", "uffd", "ksm"] {
         row(&format!("{nothing} 100"), 0)?;
     }
