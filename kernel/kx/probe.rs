@@ -18,7 +18,13 @@
 //! function.
 
 use crate::sys;
-use kernel::{bindings, error::to_result, ffi, prelude::*, types::Opaque};
+use kernel::{
+    bindings,
+    error::{from_err_ptr, to_result},
+    ffi,
+    prelude::*,
+    types::Opaque,
+};
 
 /// What happens at the entry of a function.
 pub(crate) trait Hook: Send + Sync + 'static {
@@ -170,13 +176,15 @@ impl<H: Hook> HotProbe<H> {
         let ops = Opaque::new(ops);
         let inner = KBox::new(HotInner { ops, hook }, GFP_KERNEL)?;
         let ops = inner.ops.get();
-        let name = H::FUNCTION.to_bytes();
+        let name = kernel::str::as_char_ptr_in_const_context(H::FUNCTION);
+        // SAFETY: The name is a string; may sleep here.
+        let address = from_err_ptr(unsafe { sys::kx_function_address(name) })? as usize;
+        // By address: given a name, the kernel takes a failing allocation for success, and the
+        // handler would be called for all functions.
         // SAFETY: The structure is zero but for the handler, as the kernel wants it, and stays where
-        // it is until `drop`. The kernel parses the name and does not write to it.
-        let filtered = to_result(unsafe {
-            bindings::ftrace_set_filter(ops, name.as_ptr().cast_mut(), name.len() as c_int, 1)
-        });
-        let registered = filtered.map_err(absent).and_then(|()| {
+        // it is until `drop`.
+        let filtered = to_result(unsafe { bindings::ftrace_set_filter_ip(ops, address, 0, 1) });
+        let registered = filtered.and_then(|()| {
             // SAFETY: As above; without a filter it would be called for all functions, but it has
             // one.
             to_result(unsafe { bindings::register_ftrace_function(ops) })
@@ -188,15 +196,6 @@ impl<H: Hook> HotProbe<H> {
         }
         // INVARIANT: Registered just above.
         Ok(Self { inner })
-    }
-}
-
-/// The kernel's word for a name that it does not find.
-fn absent(error: Error) -> Error {
-    if error == EINVAL {
-        ENOENT
-    } else {
-        error
     }
 }
 

@@ -104,6 +104,8 @@ extern "C" {
     pub(crate) fn kx_in_32bit_syscall() -> ffi::c_int;
     pub(crate) fn kx_syscall_is_assigned(number: ffi::c_uint) -> ffi::c_int;
 
+    pub(crate) fn kx_function_address(name: *const ffi::c_char) -> *mut ffi::c_void;
+
     pub(crate) fn kx_write_fault(vmf: *const bindings::vm_fault, name: *const u8) -> ffi::c_uint;
     pub(crate) fn kx_huge_write_fault(
         vmf: *const bindings::vm_fault,
