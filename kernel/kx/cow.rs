@@ -27,26 +27,25 @@
 //! A program that was running before its name was tracked is not counted until it is executed
 //! again.
 
+mod generation;
 mod report;
 
 use crate::{
-    mm::AreasVersion,
+    lockless::OnceArc,
     mmset::{ExitingMm, MmId, MmSet},
     new_raw_lock,
     rawlock::RawLock,
-    task::{self, Comm},
+    task::Comm,
+    till::Till,
     watch::{Fault, Watch, Watcher},
 };
+use generation::{Generation, Root};
 use kernel::{
     mm::Mm,
     prelude::*,
-    sync::{Arc, SetOnce},
+    sync::{Arc, ArcBorrow},
 };
-use model::{
-    cow::{Kind, Outcome},
-    generation::Membership,
-    ledger::{index_len, Bucket, Ledger},
-};
+use model::{cow::Outcome, generation::Membership};
 pub use report::{Areas, Report, Tracked};
 
 /// Most programs that can be tracked.
@@ -64,130 +63,20 @@ const PLACES: usize = 2 * MAX_PROGRAMS;
 /// Most processes that can be members at the same time.
 const MEMBERS: usize = 3584;
 
-/// Where the root of a generation is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Root {
-    /// The program was not executed since it is tracked.
-    Never,
-    /// It is a member of the set, which keeps it.
-    Alive(MmId),
-    /// It has ended; its areas are kept.
-    Exited,
-    /// There were too many members for it.
-    Lost,
-    /// The program is not tracked any more.
-    Closed,
-}
-
-struct Generation {
-    number: u32,
-    root: Root,
-    /// The root's areas when it ended, or at the last report.
-    areas: Areas,
-    /// Of which version they are, while the root is alive.
-    version: Option<AreasVersion>,
-    ledger: Ledger<KVVec<Bucket>, KVVec<u16>>,
-    pending: Pending,
-}
-
-/// What the last fault says about the next one of the same task.
-///
-/// There is room for one task; if two threads of a program do such rare things at the same moment,
-/// the first one's second event is taken for an ordinary one.
-#[derive(Clone, Copy)]
-struct Pending {
-    /// 0 for nobody.
-    task: usize,
-    /// The address at which the huge zero page may be split. Without one: the task unshares a page,
-    /// and a take-over is not a write's.
-    huge_zero: Option<u64>,
-}
-
-impl Pending {
-    const NONE: Self = Self {
-        task: 0,
-        huge_zero: None,
-    };
-
-    fn now(huge_zero: Option<u64>) -> Self {
-        Self {
-            task: task::current_id(),
-            huge_zero,
-        }
-    }
-}
-
-impl Generation {
-    fn begin(&mut self) -> u32 {
-        self.number = self.number.wrapping_add(1);
-        self.version = None;
-        self.ledger.clear();
-        self.pending = Pending::NONE;
-        self.number
-    }
-
-    #[inline]
-    fn enter(&mut self, fault: &Fault<'_>, outcome: Outcome) {
-        match outcome {
-            Outcome::Count(kind) if self.pending.task == 0 => {
-                self.ledger.count(fault.area_start(), kind);
-            }
-            _ => self.enter_rare(fault, outcome),
-        }
-    }
-
-    fn enter_rare(&mut self, fault: &Fault<'_>, outcome: Outcome) {
-        let start = fault.area_start();
-        let pending = core::mem::replace(&mut self.pending, Pending::NONE);
-        let goes_on = pending.task == task::current_id();
-        match outcome {
-            Outcome::Nothing => {}
-            Outcome::Unshare => self.pending = Pending::now(None),
-            Outcome::HugeZero => {
-                self.pending = Pending::now(fault.address());
-                self.ledger.count(start, Kind::ZeroFilled);
-            }
-            Outcome::Count(Kind::ZeroFilled)
-                if goes_on
-                    && pending.huge_zero.is_some()
-                    && pending.huge_zero == fault.address() =>
-            {
-                self.ledger.count(start, Kind::Split);
-            }
-            Outcome::Count(kind) => self.ledger.count(start, kind),
-            Outcome::Takeover { .. } if goes_on && pending.huge_zero.is_none() => {}
-            Outcome::Takeover { was, is_remote } => match (was, is_remote) {
-                (Kind::Copied, true) => {}
-                (was, false) => self.ledger.turn_into_reuse(start, was),
-                (_, true) => self.ledger.count(start, Kind::Remote),
-            },
-        }
-    }
-}
-
 /// A program that is tracked.
 #[pin_data]
 struct Program {
-    comm: Comm,
+    till: Till,
     #[pin]
     generation: RawLock<Generation>,
 }
 
 impl Program {
     fn new(comm: Comm) -> Result<Arc<Self>> {
-        let buckets = KVVec::from_elem(Bucket::EMPTY, BUCKETS, GFP_KERNEL_ACCOUNT)?;
-        let index = KVVec::from_elem(0_u16, index_len(BUCKETS), GFP_KERNEL_ACCOUNT)?;
-        let generation = Generation {
-            number: 0,
-            root: Root::Never,
-            areas: Areas::new()?,
-            version: None,
-            ledger: Ledger::new(buckets, index).ok_or(EINVAL)?,
-            pending: Pending::NONE,
-        };
+        let generation = Generation::new()?;
         Arc::pin_init(
             pin_init!(Self {
-                comm,
+                till: Till::new(comm),
                 generation <- new_raw_lock!(generation, "kx::cow generation"),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -196,9 +85,13 @@ impl Program {
 }
 
 /// What probes and callers share.
+///
+/// # Invariants
+///
+/// The tag of each member is a membership whose program is the number of a filled place.
 struct Programs {
     /// By the hash of their names; filled by [`Tracking::track`], never emptied.
-    table: KVVec<SetOnce<Arc<Program>>>,
+    table: KVVec<OnceArc<Program>>,
     members: MmSet,
 }
 
@@ -206,48 +99,63 @@ impl Programs {
     fn new() -> Result<Self> {
         let mut table = KVVec::with_capacity(PLACES, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..PLACES {
-            table.push(SetOnce::new(), GFP_KERNEL_ACCOUNT)?;
+            table.push(OnceArc::new(), GFP_KERNEL_ACCOUNT)?;
         }
         let members = MmSet::new(MEMBERS)?;
         Ok(Self { table, members })
     }
 
     /// The place of a program, or the free one where it belongs.
-    fn place(&self, comm: &Comm) -> Option<(usize, &SetOnce<Arc<Program>>)> {
+    fn place(&self, comm: &Comm) -> Option<(usize, &OnceArc<Program>)> {
         let first = comm.hash() as usize;
         (0..PLACES)
             .map(|step| first.wrapping_add(step) & (PLACES - 1))
             .filter_map(|place| Some((place, self.table.get(place)?)))
-            .find(|(_, slot)| slot.as_ref().is_none_or(|program| program.comm == *comm))
+            .find(|(_, slot)| slot.get().is_none_or(|program| program.till.comm() == comm))
     }
 
-    fn find(&self, comm: &Comm) -> Option<(u32, &Arc<Program>)> {
+    fn find(&self, comm: &Comm) -> Option<(u32, ArcBorrow<'_, Program>)> {
         let (place, slot) = self.place(comm)?;
-        Some((u32::try_from(place).ok()?, slot.as_ref()?))
+        Some((u32::try_from(place).ok()?, slot.get()?))
     }
 
+    /// A member's fault that was not counted at once.
     #[inline(never)]
-    fn fault_of_member(&self, fault: &Fault<'_>, tag: u64) {
-        let membership = Membership::unpack(tag);
-        let Some(program) = self.program(membership) else {
+    fn enter(&self, fault: Fault<'_>) {
+        // Again: keeping it would cost those who need not come here.
+        let Some((membership, program)) = self.program_of(fault.mm()) else {
             return;
         };
-        let outcome = fault.outcome(&program.comm);
+        let outcome = fault.outcome(program.till.comm());
         if outcome == Outcome::Nothing {
             return;
         }
         let mut generation = program.generation.lock();
         if generation.number == membership.generation {
-            generation.enter(fault, outcome);
+            generation.enter(&program.till, fault, outcome);
         }
     }
 
-    fn program(&self, membership: Membership) -> Option<&Program> {
-        let program = self.table.get(membership.program as usize)?;
-        program.as_ref().map(|program| &**program)
+    /// As [`Self::program`], without a look whether it is there.
+    ///
+    /// # Safety
+    ///
+    /// The membership must be a member's.
+    #[inline(always)]
+    unsafe fn program_of_member(&self, membership: Membership) -> &Program {
+        // SAFETY: By the invariant there is such a place, and it is filled.
+        unsafe {
+            self.table
+                .get_unchecked(membership.program as usize)
+                .get_unchecked()
+        }
     }
 
-    fn program_of(&self, mm: MmId) -> Option<(Membership, &Program)> {
+    fn program(&self, membership: Membership) -> Option<ArcBorrow<'_, Program>> {
+        self.table.get(membership.program as usize)?.get()
+    }
+
+    fn program_of(&self, mm: MmId) -> Option<(Membership, ArcBorrow<'_, Program>)> {
         let membership = Membership::unpack(self.members.get(mm)?);
         Some((membership, self.program(membership)?))
     }
@@ -256,7 +164,7 @@ impl Programs {
 impl Drop for Programs {
     /// The references of the members are given up after this; no root may be named any more.
     fn drop(&mut self) {
-        for program in self.table.iter().filter_map(SetOnce::as_ref) {
+        for program in self.table.iter().filter_map(OnceArc::get) {
             program.generation.lock().root = Root::Closed;
         }
     }
@@ -265,9 +173,15 @@ impl Drop for Programs {
 impl Watcher for Programs {
     /// Called for every fault of every process: what the others pay is decided here.
     #[inline(always)]
-    fn fault<'a>(&self, mm: MmId, fault: impl FnOnce() -> Fault<'a>) {
-        if let Some(tag) = self.members.get(mm) {
-            self.fault_of_member(&fault(), tag);
+    fn fault(&self, fault: Fault<'_>) {
+        let Some(tag) = self.members.get(fault.mm()) else {
+            return;
+        };
+        let membership = Membership::unpack(tag);
+        // SAFETY: By the invariant.
+        let program = unsafe { self.program_of_member(membership) };
+        if let Err(fault) = fault.count(&program.till, membership.generation) {
+            self.enter(fault);
         }
     }
 
@@ -278,7 +192,7 @@ impl Watcher for Programs {
         let mut generation = program.generation.lock();
         let membership = Membership {
             program: place,
-            generation: generation.begin(),
+            generation: generation.begin(&program.till),
         };
         generation.root = match self.members.insert(mm, membership.pack()) {
             Ok(()) => Root::Alive(MmId::of(mm)),
@@ -348,7 +262,7 @@ impl Tracking {
         }
         let program = Program::new(comm)?;
         let (_, slot) = self.programs.place(&comm).ok_or(ENOMEM)?;
-        slot.populate(program);
+        slot.fill(program);
         self.count = self.count.saturating_add(1);
         Ok(())
     }
@@ -356,12 +270,12 @@ impl Tracking {
     /// The programs of a name. The result outlives the tracking.
     pub fn program(&self, comm: &Comm) -> Option<Tracked> {
         let (_, program) = self.programs.find(comm)?;
-        Some(Tracked(program.clone()))
+        Some(Tracked(program.into()))
     }
 
     /// All programs, in no particular order.
     pub fn programs(&self) -> impl Iterator<Item = Tracked> + '_ {
-        let programs = self.programs.table.iter().filter_map(SetOnce::as_ref);
-        programs.map(|program| Tracked(program.clone()))
+        let programs = self.programs.table.iter().filter_map(OnceArc::get);
+        programs.map(|program| Tracked(program.into()))
     }
 }

@@ -40,6 +40,7 @@ pub(crate) trait Hook: Send + Sync + 'static {
 }
 
 /// The entry of a probed function.
+#[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
     /// Those of the probed function, as far as arguments are passed in them.
     regs: &'a bindings::pt_regs,

@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/unaligned.h>
 #include <linux/userfaultfd_k.h>
 
 #include "shim_fault.h"
@@ -41,7 +42,10 @@ static __always_inline unsigned int remote(const struct vm_area_struct *vma)
 
 static __always_inline bool bears(const struct task_struct *task, const char *name)
 {
-	return memcmp(task->comm, name, TASK_COMM_LEN) == 0;
+	static_assert(TASK_COMM_LEN == 16);
+	return !((get_unaligned((const u64 *)task->comm) ^ get_unaligned((const u64 *)name)) |
+		 (get_unaligned((const u64 *)task->comm + 1) ^
+		  get_unaligned((const u64 *)name + 1)));
 }
 
 static noinline bool is_strange_to_current(const struct mm_struct *mm, const char *name)
@@ -101,6 +105,50 @@ static bool is_sole(const struct folio *folio)
 #else
 	return false;
 #endif
+}
+
+/*
+ * The commonest case: the current process writes to its own small anonymous page, which others may
+ * have, too. What is not that plain is left to kx_write_fault(). Instructions count here.
+ */
+static __always_inline bool is_plain_copy(const struct vm_fault *vmf, const char *name)
+{
+	const struct task_struct *leader = current->group_leader;
+	const struct vm_area_struct *vma = vmf->vma;
+	const struct page *page;
+	unsigned long mapping;
+
+	if (rcu_access_pointer(vma->vm_mm->owner) != leader || !bears(leader, name))
+		return false;
+	if (vma->vm_flags & (VM_SHARED | VM_MAYSHARE | VM_UFFD_WP) ||
+	    vmf->flags & (FAULT_FLAG_UNSHARE | FAULT_FLAG_REMOTE) || pte_special(vmf->orig_pte))
+		return false;
+	/* It is present, so pte_pfn() would not invert it. */
+	page = pfn_to_page((pte_val(vmf->orig_pte) & PTE_PFN_MASK) >> PAGE_SHIFT);
+	if (PageTail(page))
+		return false;
+	mapping = (unsigned long)((const struct folio *)page)->mapping;
+	return (mapping & FOLIO_MAPPING_FLAGS) == FOLIO_MAPPING_ANON &&
+	       !(READ_ONCE(page->flags.f) & (BIT(PG_head) | BIT(PG_anon_exclusive)));
+}
+
+notrace const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till *till,
+					     u32 generation)
+{
+	struct kx_till_entry *entry;
+	u64 start, copies;
+
+	if (!is_plain_copy(vmf, till->name))
+		return vmf;
+	start = vmf->vma->vm_start;
+	entry = &till->entries[(start >> PAGE_SHIFT) % KX_TILL_ENTRIES];
+	OPTIMIZER_HIDE_VAR(entry);
+	/* Before the rest: whoever changes that changes @copies, too. */
+	copies = smp_load_acquire(&entry->copies);
+	if (READ_ONCE(entry->start) != start || READ_ONCE(till->generation) != generation ||
+	    !try_cmpxchg64_relaxed(&entry->copies, &copies, copies + 1))
+		return vmf;
+	return NULL;
 }
 
 unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name)

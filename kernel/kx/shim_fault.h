@@ -29,6 +29,22 @@ enum kx_fault {
 	KX_FAULT_AGAIN = 1 << 10,
 };
 
+/* cow/till.rs */
+#define KX_TILL_ENTRIES 8
+
+struct kx_till {
+	char name[16];
+	u32 generation;
+	struct kx_till_entry {
+		u64 start;
+		u64 copies;
+	} entries[KX_TILL_ENTRIES];
+};
+
+/* Returns NULL if it is a plain copy that was counted, else @vmf: the caller need not keep it. */
+const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till *till,
+				     u32 generation);
+
 /* @name has TASK_COMM_LEN bytes. */
 unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name);
 unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name);

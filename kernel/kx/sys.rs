@@ -5,6 +5,7 @@
 // The kernel's structures hold empty ones, which the lint distrusts; they pass by pointer only.
 #![allow(improper_ctypes)]
 
+use crate::till::Till;
 use kernel::{bindings, ffi};
 
 // `shim.h`, `shim_table.h`, `shim_fault.h`
@@ -106,6 +107,11 @@ extern "C" {
 
     pub(crate) fn kx_function_address(name: *const ffi::c_char) -> *mut ffi::c_void;
 
+    pub(crate) fn kx_count_copy(
+        vmf: *const bindings::vm_fault,
+        till: *const Till,
+        generation: u32,
+    ) -> *const bindings::vm_fault;
     pub(crate) fn kx_write_fault(vmf: *const bindings::vm_fault, name: *const u8) -> ffi::c_uint;
     pub(crate) fn kx_huge_write_fault(
         vmf: *const bindings::vm_fault,

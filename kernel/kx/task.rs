@@ -18,6 +18,7 @@ pub const COMM_LEN: usize = 16;
 
 /// The name of a process as the kernel keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
 pub struct Comm([u8; COMM_LEN]);
 
 impl Comm {

@@ -23,16 +23,15 @@ use crate::{
     probe::{Entry, FunctionProbe, Hook, HotProbe},
     sys,
     task::Comm,
+    till::Till,
 };
-use core::marker::PhantomData;
 use kernel::{bindings, mm::Mm, prelude::*, sync::Arc};
 use model::cow::{Facts, Outcome};
 
 /// Receives the events.
 pub trait Watcher: Send + Sync + 'static {
-    /// A fault that may be of copy-on-write, in the memory of `mm`, which is not necessarily the
-    /// current task's. What it is costs something to find out.
-    fn fault<'a>(&self, mm: MmId, fault: impl FnOnce() -> Fault<'a>);
+    /// A fault that may be of copy-on-write.
+    fn fault(&self, fault: Fault<'_>);
     /// The current task begins to execute a program under the name `comm` in `mm`.
     fn exec(&self, mm: &Mm, comm: Comm);
     /// A child of `parent`'s is about to run in `child`, a copy of it.
@@ -42,49 +41,62 @@ pub trait Watcher: Send + Sync + 'static {
 }
 
 /// Where the kernel is when it shows a fault.
-enum At {
+#[derive(Clone, Copy)]
+enum At<'a> {
     SmallPage(*const bindings::vm_fault),
     HugePage(*const bindings::vm_fault),
-    Takeover(*const bindings::folio),
+    /// With the arguments: a folio and the VMA.
+    Takeover(Entry<'a>),
     Missing(*const bindings::vm_fault),
 }
 
-/// A fault.
+/// A fault. It fits into two registers.
 ///
 /// # Invariants
 ///
 /// The pointers are valid for `'a`, the VMA does not change, and a page under `at` is present and
 /// cannot be freed.
+#[derive(Clone, Copy)]
 pub struct Fault<'a> {
-    vma: *const bindings::vm_area_struct,
-    at: At,
-    _during: PhantomData<&'a ()>,
+    at: At<'a>,
 }
 
-impl Fault<'_> {
+impl<'a> Fault<'a> {
     /// # Safety
     ///
-    /// As the type's invariant says, and the page of `at` must be of that VMA.
+    /// As the type's invariant says.
     #[inline(always)]
-    unsafe fn show<W: Watcher>(watcher: &W, vma: *const bindings::vm_area_struct, at: At) {
-        // SAFETY: By this function's requirements.
-        let mm = MmId::of_raw(unsafe { (*vma).vm_mm });
+    unsafe fn show<W: Watcher>(watcher: &W, at: At<'a>) {
         // INVARIANT: By this function's requirements.
-        watcher.fault(mm, || Self {
-            vma,
-            at,
-            _during: PhantomData,
-        });
+        watcher.fault(Self { at });
+    }
+
+    /// Whose memory it is in; not necessarily the current task's.
+    #[inline(always)]
+    pub fn mm(self) -> MmId {
+        // SAFETY: By the invariant.
+        MmId::of_raw(unsafe { (*self.vma()).vm_mm })
+    }
+
+    #[inline(always)]
+    fn vma(self) -> *const bindings::vm_area_struct {
+        match self.at {
+            At::Takeover(entry) => entry.second(),
+            At::SmallPage(vmf) | At::HugePage(vmf) | At::Missing(vmf) => {
+                // SAFETY: By the invariant.
+                unsafe { (*vmf).__bindgen_anon_1.vma }
+            }
+        }
     }
 
     /// Where the memory area begins.
-    pub fn area_start(&self) -> u64 {
+    pub fn area_start(self) -> u64 {
         // SAFETY: By the invariant.
-        (unsafe { (*self.vma).__bindgen_anon_1.__bindgen_anon_1.vm_start }) as u64
+        (unsafe { (*self.vma()).__bindgen_anon_1.__bindgen_anon_1.vm_start }) as u64
     }
 
     /// The page that was written to, if that is known here.
-    pub fn address(&self) -> Option<u64> {
+    pub fn address(self) -> Option<u64> {
         let (At::SmallPage(vmf) | At::HugePage(vmf)) = self.at else {
             return None;
         };
@@ -92,9 +104,27 @@ impl Fault<'_> {
         Some((unsafe { (*vmf).__bindgen_anon_1.address }) as u64)
     }
 
+    /// Counts a plain copy in `till`, for this generation. What is not that, or in an area for which
+    /// the till is not open, is given back.
+    #[inline(always)]
+    pub fn count(self, till: &Till, generation: u32) -> Result<(), Self> {
+        let At::SmallPage(vmf) = self.at else {
+            return Err(self);
+        };
+        // SAFETY: By the invariant; a `Till` is what C takes it for.
+        let rest = unsafe { sys::kx_count_copy(vmf, till, generation) };
+        if rest.is_null() {
+            return Ok(());
+        }
+        // INVARIANT: It is the pointer that was given.
+        Err(Self {
+            at: At::SmallPage(rest),
+        })
+    }
+
     /// What it means for the counts of the program with this name.
     #[inline]
-    pub fn outcome(&self, comm: &Comm) -> Outcome {
+    pub fn outcome(self, comm: &Comm) -> Outcome {
         let name = comm.as_ptr();
         match self.at {
             // SAFETY: By the invariant, and a `Comm` is as long as the kernel's; likewise for the
@@ -104,9 +134,9 @@ impl Fault<'_> {
                 // SAFETY: As above.
                 Facts(unsafe { sys::kx_huge_write_fault(vmf, name) }).huge_outcome()
             }
-            At::Takeover(folio) => {
+            At::Takeover(entry) => {
                 // SAFETY: As above.
-                Facts(unsafe { sys::kx_takeover(folio, self.vma, name) }).takeover()
+                Facts(unsafe { sys::kx_takeover(entry.first(), self.vma(), name) }).takeover()
             }
             At::Missing(vmf) => {
                 // SAFETY: As above.
@@ -125,12 +155,11 @@ impl Fault<'_> {
 unsafe fn show_fault<W: Watcher>(
     watcher: &W,
     entry: &Entry<'_>,
-    at: fn(*const bindings::vm_fault) -> At,
+    at: fn(*const bindings::vm_fault) -> At<'static>,
 ) {
-    let vmf: *const bindings::vm_fault = entry.first();
     // SAFETY: By this function's requirements the pointer is valid. The function's caller holds the
     // VMA and, where there is one, the page.
-    unsafe { Fault::show(watcher, (*vmf).__bindgen_anon_1.vma, at(vmf)) };
+    unsafe { Fault::show(watcher, at(entry.first())) };
 }
 
 /// Declares a hook on a function that handles a fault.
@@ -160,9 +189,8 @@ impl<W: Watcher> Hook for Takeover<W> {
     const FUNCTION: &'static CStr = c"folio_move_anon_rmap";
 
     unsafe fn entered(&self, entry: &Entry<'_>) {
-        let at = At::Takeover(entry.first());
         // SAFETY: The function's caller has locked the folio and holds the VMA.
-        unsafe { Fault::show(&*self.0, entry.second(), at) };
+        unsafe { Fault::show(&*self.0, At::Takeover(*entry)) };
     }
 }
 

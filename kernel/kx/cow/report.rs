@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Reports: the counts of a generation, by the areas of the moment.
 
-use super::{Generation, Program, Root, MAX_AREAS};
+use super::{
+    generation::{Generation, Root},
+    Program, MAX_AREAS,
+};
 use crate::{
     mm::{areas_of, AreasVersion},
     mmset::ExitingMm,
     sched,
+    till::Till,
 };
 use kernel::{
     mm::Mm,
@@ -75,7 +79,7 @@ enum Look {
 impl Tracked {
     /// Its name.
     pub fn name(&self) -> &[u8] {
-        self.0.comm.as_bytes()
+        self.0.till.comm().as_bytes()
     }
 
     /// The number of its generation: 0 if it was not executed since it is tracked.
@@ -115,18 +119,18 @@ impl Tracked {
     }
 
     fn look<T: Tally>(&self, report: &mut Report<T>) -> Result<Look> {
-        let generation = self.0.generation.lock();
+        let mut generation = self.0.generation.lock();
         match generation.root {
             Root::Never | Root::Closed => Err(ESRCH),
             Root::Lost => Err(ENOMEM),
-            Root::Exited => report.look_at(&generation),
+            Root::Exited => report.look_at(&mut generation, &self.0.till),
             Root::Alive(mm) => {
                 // SAFETY: A living root is a member of the set, which keeps it: `exit` and
                 // `Programs::drop` change the root, under this lock, before they give it up. So the
                 // reference that is taken here is not the last one when it goes.
                 let mm = unsafe { mm.grab() };
                 if generation.version.is_some() && generation.version == AreasVersion::of(&mm) {
-                    return report.look_at(&generation);
+                    return report.look_at(&mut generation, &self.0.till);
                 }
                 Ok(Look::ReadAreas(mm, generation.number))
             }
@@ -144,7 +148,7 @@ impl Tracked {
         let mut generation = self.0.generation.lock();
         let is_same = generation.number == number && generation.root != Root::Closed;
         if is_same {
-            report.fold(&generation);
+            report.fold(&mut generation, &self.0.till);
         }
         if is_same && matches!(generation.root, Root::Alive(_)) {
             generation.areas.copy_from(&report.areas);
@@ -155,15 +159,15 @@ impl Tracked {
 }
 
 impl<T: Tally> Report<T> {
-    fn look_at(&mut self, generation: &Generation) -> Result<Look> {
+    fn look_at(&mut self, generation: &mut Generation, till: &Till) -> Result<Look> {
         self.areas.copy_from(&generation.areas);
-        self.fold(generation);
+        self.fold(generation, till);
         Ok(Look::Done)
     }
 
-    fn fold(&mut self, generation: &Generation) {
+    fn fold(&mut self, generation: &mut Generation, till: &Till) {
         let areas = self.areas.as_slice();
         let tallies = self.tallies.get_mut(..areas.len()).unwrap_or_default();
-        self.folded = generation.ledger.fold(areas, tallies);
+        self.folded = generation.ledger(till).fold(areas, tallies);
     }
 }

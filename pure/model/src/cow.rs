@@ -68,18 +68,18 @@ impl Counts {
             .saturating_add(self.zero_filled)
     }
 
-    /// Counts one more.
+    /// Counts more of a kind.
     #[inline]
-    pub fn add(&mut self, kind: Kind) {
+    pub fn add(&mut self, kind: Kind, more: u64) {
         let count = self.of(kind);
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(more);
     }
 
     /// A page that was counted as `was` turned out to be taken over.
     pub fn turn_into_reuse(&mut self, was: Kind) {
         let count = self.of(was);
         *count = count.saturating_sub(1);
-        self.add(Kind::Reused);
+        self.add(Kind::Reused, 1);
     }
 
     /// Adds each count of `other`.

@@ -112,10 +112,10 @@ impl<B: DerefMut<Target = [Bucket]>, I: DerefMut<Target = [u16]>> Ledger<B, I> {
         self.elsewhere = Counts::ZERO;
     }
 
-    /// Enters one more fault of a kind in the area that begins at `start`.
+    /// Enters faults of a kind in the area that begins at `start`.
     #[inline]
-    pub fn count(&mut self, start: u64, kind: Kind) {
-        self.counts_at(start).add(kind);
+    pub fn count(&mut self, start: u64, kind: Kind, faults: u64) {
+        self.counts_at(start).add(kind, faults);
     }
 
     /// A fault in that area that was counted as `was` turned out to be a take-over.
@@ -265,7 +265,7 @@ mod tests {
     fn entered(faults: &[(u64, Kind)], buckets: usize) -> Ledger<Vec<Bucket>, Vec<u16>> {
         let mut ledger = ledger(buckets);
         for (start, kind) in faults {
-            ledger.count(*start, *kind);
+            ledger.count(*start, *kind, 1);
         }
         ledger
     }
@@ -279,7 +279,7 @@ mod tests {
                 let mut expected = Counts::ZERO;
                 for (start, kind) in &faults {
                     if (area.start..area.end).contains(start) {
-                        expected.add(*kind);
+                        expected.add(*kind, 1);
                     }
                 }
                 prop_assert_eq!(*counts, expected);
@@ -291,7 +291,7 @@ mod tests {
             let mut counts = vec![Counts::ZERO; places];
             let folded = entered(&faults, buckets).fold(&areas, &mut counts);
             let mut expected = Counts::ZERO;
-            faults.iter().for_each(|(_, kind)| expected.add(*kind));
+            faults.iter().for_each(|(_, kind)| expected.add(*kind, 1));
             prop_assert_eq!(folded.total, expected);
             prop_assert_eq!(sum(counts.iter().chain([&folded.gone])), expected);
         }
@@ -334,7 +334,7 @@ mod tests {
         fn buckets_are_a_map_from_starts_to_counts(faults in some_faults()) {
             let mut expected: BTreeMap<u64, Counts> = BTreeMap::new();
             for (start, kind) in &faults {
-                expected.entry(*start).or_default().add(*kind);
+                expected.entry(*start).or_default().add(*kind, 1);
             }
             let ledger = entered(&faults, 64);
             let found: BTreeMap<u64, Counts> =
@@ -368,7 +368,7 @@ mod tests {
         ledger.clear();
         assert_eq!(ledger.buckets(), &[]);
         assert_eq!(ledger.fold::<Counts>(&[], &mut []), Folded::default());
-        ledger.count(8192, Kind::Reused);
+        ledger.count(8192, Kind::Reused, 1);
         assert_eq!(ledger.buckets().len(), 1);
     }
 
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn a_take_over_is_not_a_copy_any_more() {
         let mut ledger = ledger(2);
-        ledger.count(0, Kind::Copied);
+        ledger.count(0, Kind::Copied, 1);
         ledger.turn_into_reuse(0, Kind::Copied);
         assert_eq!(ledger.fold::<Counts>(&[], &mut []).total.reused, 1);
         assert_eq!(ledger.fold::<Counts>(&[], &mut []).total.copied, 0);
