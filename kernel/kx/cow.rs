@@ -8,8 +8,8 @@
 //! name. Members of earlier generations are not counted any more.
 //!
 //! ```text
-//!   fault ──► MmSet: whose? ──► Program ──► RawLock<Generation> ──► Ledger
-//!             (no lock)         (by index)   one per program
+//!   fault ──► MmSet: whose? ──► Program ──► Till ──► RawLock<Generation> ──► Ledger
+//!             (no lock)         (by index)  (no lock)  one per program
 //! ```
 //!
 //! # Locks
@@ -20,9 +20,10 @@
 //!
 //! # Cost
 //!
-//! For an address space that is not a member: the probe, and one cache line. For a member also the
-//! owner's name, the facts of the page, one uncontended lock and one look at the ledger. Memory: 64
-//! KiB for the members, 32 KiB for each program.
+//! For an address space that is not a member: the probe, and one cache line. For a member's plain
+//! copy also the owner's name, the facts of the page and one atomic addition; for its other faults
+//! an uncontended lock and one look at the ledger instead. Memory: 64 KiB for the members, 32 KiB
+//! for each program.
 //!
 //! A program that was running before its name was tracked is not counted until it is executed
 //! again.

@@ -115,16 +115,18 @@ static __always_inline bool is_plain_copy(const struct vm_fault *vmf, const char
 {
 	const struct task_struct *leader = current->group_leader;
 	const struct vm_area_struct *vma = vmf->vma;
+	pteval_t pte = pte_val(vmf->orig_pte);
 	const struct page *page;
 	unsigned long mapping;
 
 	if (rcu_access_pointer(vma->vm_mm->owner) != leader || !bears(leader, name))
 		return false;
 	if (vma->vm_flags & (VM_SHARED | VM_MAYSHARE | VM_UFFD_WP) ||
-	    vmf->flags & (FAULT_FLAG_UNSHARE | FAULT_FLAG_REMOTE) || pte_special(vmf->orig_pte))
+	    vmf->flags & (FAULT_FLAG_UNSHARE | FAULT_FLAG_REMOTE) ||
+	    (pte & (_PAGE_PRESENT | _PAGE_SPECIAL)) != _PAGE_PRESENT)
 		return false;
-	/* It is present, so pte_pfn() would not invert it. */
-	page = pfn_to_page((pte_val(vmf->orig_pte) & PTE_PFN_MASK) >> PAGE_SHIFT);
+	/* As pte_page(), which inverts what is not present. */
+	page = pfn_to_page((pte & PTE_PFN_MASK) >> PAGE_SHIFT);
 	if (PageTail(page))
 		return false;
 	mapping = (unsigned long)((const struct folio *)page)->mapping;
