@@ -182,6 +182,34 @@ impl Map {
         }
     }
 
+    /// Has the kernel read the last `pages` pages as it reads another process's memory: it pins them,
+    /// and gives this process its own ones for that.
+    ///
+    /// # Errors
+    /// If the kernel does not.
+    pub fn read_pinned(&self, pages: usize) -> Result<()> {
+        let length = pages * PAGE;
+        ensure!(length <= self.length, "the mapping is shorter");
+        let mut copy = vec![0_u8; length];
+        let to = libc::iovec {
+            iov_base: copy.as_mut_ptr().cast(),
+            iov_len: length,
+        };
+        let from = libc::iovec {
+            // SAFETY: Within the mapping, as its length shows.
+            iov_base: unsafe { self.start.as_ptr().add(self.length - length) }.cast(),
+            iov_len: length,
+        };
+        // SAFETY: Both ranges are readable or writable memory of this process, and the first is
+        // nobody else's.
+        let read = unsafe { libc::process_vm_readv(libc::getpid(), &to, 1, &from, 1, 0) };
+        ensure!(
+            usize::try_from(read) == Ok(length),
+            "read {read} of {length} bytes"
+        );
+        Ok(())
+    }
+
     /// A private mapping of a whole file that can be written to without changing the file.
     ///
     /// # Errors

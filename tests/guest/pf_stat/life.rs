@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use pagelens::pf_stat;
-use workloads::{Module, Workload};
+use workloads::{Module, SysSetting, Workload};
 
 use super::{errno, ledger, ranges, start_cow, step, tracking, COW};
 
@@ -28,11 +28,27 @@ fn an_execution_under_the_name_starts_anew() -> Result<()> {
 }
 
 #[test]
+fn members_of_an_earlier_generation_are_not_counted_in_the_areas_of_the_last() -> Result<()> {
+    let _same_addresses = SysSetting::set("/proc/sys/kernel/randomize_va_space", "0")?;
+    let _module = tracking(COW)?;
+    let mut first = start_cow()?;
+    let old = step(&mut first, "hold 100")?;
+    step(&mut first, "write 10")?;
+    let mut second = start_cow()?;
+    let new = step(&mut second, "hold 100")?;
+    assert_eq!(old.start, new.start);
+    step(&mut second, "write 20")?;
+    step(&mut first, "write 100")?;
+    assert_eq!(pf_stat::get_info(COW.as_bytes())?.at(new.start), Some(20));
+    Ok(())
+}
+
+#[test]
 fn what_was_counted_stays_when_the_program_has_ended() -> Result<()> {
     let _module = tracking(COW)?;
     let mut cow = start_cow()?;
     let done = step(&mut cow, "hold 100")?;
-    step(&mut cow, "write")?;
+    step(&mut cow, "write 100")?;
     let running = pf_stat::get_info(COW.as_bytes())?;
     assert_eq!(running.at(done.start), Some(100));
     drop(cow);
@@ -97,6 +113,34 @@ fn a_program_that_takes_another_name_is_not_counted_under_it() -> Result<()> {
 }
 
 #[test]
+fn nothing_is_counted_between_one_name_and_the_same_again() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut cow = start_cow()?;
+    let held = step(&mut cow, "hold 100")?;
+    let counted = || pf_stat::get_info(COW.as_bytes());
+    for (name, pages, expected) in [("cow", 10, 10), ("calf", 60, 10), ("cow", 100, 50)] {
+        cow.ask(&format!("rename {name}"))?;
+        step(&mut cow, &format!("write {pages}"))?;
+        assert_eq!(counted()?.at(held.start), Some(expected), "as {name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn copies_in_more_areas_than_are_counted_at_once_are_exact() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut cow = start_cow()?;
+    let held = step(&mut cow, "scattered 40 25")?;
+    let faults = pf_stat::get_info(COW.as_bytes())?;
+    // The first 128 by address are listed, and these lie high.
+    for area in 0..40 {
+        let start = held.start + (2 * area + 1) * 4096;
+        assert_eq!(faults.at(start), Some(25), "area {area}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_thousand_names_are_tracked_and_the_next_ones_are_refused_at_a_bound() -> Result<()> {
     let _module = Module::load("pf_stat", &[])?;
     let name = |number: u32| format!("name{number}");
@@ -148,7 +192,7 @@ fn a_report_has_the_areas_of_its_moment() -> Result<()> {
     let _module = tracking(COW)?;
     let mut cow = start_cow()?;
     for change in [
-        "hold 10", "areas 20", "write", "grow 30", "areas 40", "zero 5",
+        "hold 10", "areas 20", "write 10", "grow 30", "areas 40", "zero 5",
     ] {
         step(&mut cow, change)?;
         let maps = ranges(&std::fs::read_to_string(format!(

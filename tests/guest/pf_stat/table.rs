@@ -137,24 +137,77 @@ fn huge_pages_are_split_and_copied_by_the_small_page_or_taken_over_whole() -> Re
     Ok(())
 }
 
+/// Copies are counted in an area without a lock once there was one; nothing else may be.
+fn rows_after_a_copy() -> Result<()> {
+    let _module = tracking(COW)?;
+    for (step, expected) in [
+        ("child-writes 100", 101),
+        ("zero 100", 100),
+        ("soft 100", 1),
+        ("protect 100", 1),
+        ("uffd 100", 1),
+        ("ksm 100", 1),
+        ("parent-writes 100", 101),
+        ("pinned 100", 51),
+    ] {
+        parent_row(&format!("warm {step}"), expected)?;
+    }
+    assert!(parent_row("warm zero 100", 100)?.zero_filled >= 99);
+    assert!(parent_row("warm parent-writes 100", 101)?.reused >= 100);
+    let pinned = parent_row("warm pinned 100", 51)?;
+    assert!((50..60).contains(&pinned.reused), "{pinned:?}");
+    Ok(())
+}
+
+#[test]
+fn every_row_of_the_table_is_the_same_after_a_copy_in_the_area() -> Result<()> {
+    for huge in ["never", "always"] {
+        let _huge = SysSetting::huge_pages(huge)?;
+        rows_after_a_copy()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn parts_of_a_huge_page_are_taken_over_when_nobody_else_has_them() -> Result<()> {
+    let Some(_huge) = SysSetting::huge_pages("always")? else {
+        return Ok(());
+    };
+    let _module = tracking(COW)?;
+    let added = parent_row("huge-parts 2", 1024)?;
+    assert_eq!(added.split, 2, "{added:?}");
+    assert!(added.reused >= 1022, "{added:?}");
+    Ok(())
+}
+
 #[test]
 fn what_another_task_writes_is_kept_apart() -> Result<()> {
     let _module = tracking(COW)?;
+    for of_its_own in [0, 1] {
+        another_task_writes(of_its_own)?;
+    }
+    Ok(())
+}
+
+/// After so many writes of the program itself.
+fn another_task_writes(of_its_own: u64) -> Result<()> {
     let mut cow = start_cow()?;
     let held = step(&mut cow, "hold 100")?;
+    step(&mut cow, &format!("write {of_its_own}"))?;
     let before = ledger(COW)?;
     let memory = OpenOptions::new()
         .write(true)
         .open(format!("/proc/{}/mem", cow.pid()))?;
-    for page in 0..40 {
+    for page in of_its_own..40 {
         memory.write_all_at(b"x", held.start + page * 4096)?;
     }
     let added = difference(&ledger(COW)?, &before);
-    assert_eq!((added.remote, added.faults), (40, 0), "{added:?}");
-    assert_eq!(in_area(held)?, 0);
+    let remote = 40 - of_its_own;
+    assert_eq!((added.remote, added.faults), (remote, 0), "{added:?}");
+    assert_eq!(in_area(held)?, of_its_own);
     // The other 60 are the program's own.
-    step(&mut cow, "write")?;
-    assert_eq!(in_area(held)?, 60);
+    step(&mut cow, "write 100")?;
+    assert_eq!(in_area(held)?, 60 + of_its_own);
     Ok(())
 }
 

@@ -22,17 +22,24 @@
 //! | `huge-parent N` | N huge pages, fork, the child ends, then writes: N take-overs |
 //! | `huge-zero N` | N huge pages, read, then written: N fillings |
 //! | `hold N` | memory written, fork, nobody writes: none |
-//! | `write` | writes to the memory of the last `hold` |
+//! | `huge-parts N` | N huge pages, fork, writes a small page of each, the child ends, writes all: N splits, N copies, else take-overs |
+//! | `pinned N` | memory written, fork, half of it pinned to be read, the child ends, then writes: N/2 take-overs |
+//! | `write N` | writes to the first N pages of the last `hold` |
+//! | `rename NAME` | takes another name: none |
 //! | `grow N` | as `child-writes`, but then unmaps the memory |
 //! | `threads N T R` | R times: fork, T threads write N pages together: N times R copies |
+//! | `scattered N R` | N areas of a page, with others between; R times: fork, write to them: R copies in each |
 //! | `time N R` | R times: fork, write N pages; END is the least time of a round's writes in ns |
 //! | `areas N` | makes N areas that cannot be merged: none |
+//! | `warm STEP` | for private memory: as STEP, but one page of it was copied before |
 
+use std::ffi::CString;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
+use rustix::thread::set_name;
 use workloads::map::{Map, HUGE_PAGE, PAGE};
 use workloads::process::Child;
 use workloads::uffd::WriteProtected;
@@ -55,7 +62,11 @@ struct Cow {
 
 impl Cow {
     fn step(&mut self, step: &str) -> Result<(usize, usize)> {
-        let words: Vec<&str> = step.split(' ').collect();
+        let mut words: Vec<&str> = step.split(' ').collect();
+        let is_warm = words[0] == "warm";
+        if is_warm {
+            words.remove(0);
+        }
         let number = |at: usize| -> Result<usize> {
             let word = words
                 .get(at)
@@ -64,12 +75,17 @@ impl Cow {
         };
         if words[0] == "write" {
             let map = self.maps.last_mut().context("nothing is held")?;
-            fill(map);
+            fill_first(number(1)?, map);
             return Ok(range(map));
+        }
+        if words[0] == "rename" {
+            set_name(&CString::new(words[1])?)?;
+            return Ok((0, 0));
         }
         self.child = None;
         let map = match words[0] {
             "threads" => threads(number(1)?, number(2)?, number(3)?)?,
+            "scattered" => scattered(number(1)?, number(2)?)?,
             "areas" => return self.areas(number(1)?),
             "time" => return Ok((0, time(number(1)?, number(2)?)?)),
             "grow" => {
@@ -80,14 +96,14 @@ impl Cow {
                 map.unmap()?;
                 return Ok(range);
             }
-            "child-writes" => self.child_writes(Map::guarded(number(1)?)?)?,
+            "child-writes" => self.child_writes(private(number(1)?, is_warm)?)?,
             "huge" => self.child_writes_huge(number(1)?)?,
             "hold" => {
                 let (map, child) = written_and_forked(number(1)?)?;
                 self.child = Some(child);
                 map
             }
-            kind => alone(kind, number(1)?)?,
+            kind => alone(kind, number(1)?, is_warm)?,
         };
         let range = range(&map);
         self.maps.push(map);
@@ -120,6 +136,18 @@ impl Cow {
     }
 }
 
+/// Private memory. If it is warm one page of it was copied, which a child shared.
+fn private(pages: usize, is_warm: bool) -> Result<Map> {
+    let mut map = Map::guarded(pages)?;
+    if is_warm {
+        fill_first(1, &mut map);
+        let child = Child::start(|| {})?;
+        fill_first(1, &mut map);
+        drop(child);
+    }
+    Ok(map)
+}
+
 fn range(map: &Map) -> (usize, usize) {
     (map.address(), map.address() + map.pages() * PAGE)
 }
@@ -140,25 +168,38 @@ fn huge(count: usize) -> Result<Map> {
 
 /// Writes to each page without reading it first, which would map the zero page.
 fn fill(map: &mut Map) {
-    map.write_pages(|_, page| page[..8].fill(1));
+    fill_first(map.pages(), map);
+}
+
+fn fill_first(pages: usize, map: &mut Map) {
+    map.write_pages(|index, page| {
+        if index < pages {
+            page[..8].fill(1);
+        }
+    });
 }
 
 /// Writes one byte to each huge page.
 fn touch_huge(map: &mut Map) {
+    touch_part(0, map);
+}
+
+/// Writes one byte to a small page of each huge one.
+fn touch_part(part: usize, map: &mut Map) {
     map.write_pages(|index, page| {
-        if index % (HUGE_PAGE / PAGE) == 0 {
+        if index % (HUGE_PAGE / PAGE) == part {
             page[0] = 2;
         }
     });
 }
 
 /// The steps that leave no child.
-fn alone(kind: &str, count: usize) -> Result<Map> {
+fn alone(kind: &str, count: usize, is_warm: bool) -> Result<Map> {
     let mut map = match kind {
         "file-read" | "file-first" => Map::private_file(&file(count)?)?,
         "shared" | "shared-soft" => Map::anonymous(count, true)?,
-        "huge-parent" | "huge-zero" => huge(count)?,
-        _ => Map::guarded(count)?,
+        "huge-parent" | "huge-zero" | "huge-parts" => huge(count)?,
+        _ => private(count, is_warm)?,
     };
     match kind {
         "zero" | "file-read" | "huge-zero" | "shared" => map.touch_by_reading(),
@@ -185,6 +226,19 @@ fn alone(kind: &str, count: usize) -> Result<Map> {
         "huge-parent" => {
             drop(Child::start(|| {})?);
             touch_huge(&mut map);
+        }
+        "huge-parts" => {
+            let child = Child::start(|| {})?;
+            // Not the first one, which would be the head of what is left.
+            touch_part(1, &mut map);
+            drop(child);
+            fill(&mut map);
+        }
+        "pinned" => {
+            let child = Child::start(|| {})?;
+            map.read_pinned(count / 2)?;
+            drop(child);
+            fill(&mut map);
         }
         "uffd" => WriteProtected::new(&map)?.while_written(|| fill(&mut map))?,
         "ksm" => unmerge(&mut map)?,
@@ -228,6 +282,25 @@ fn time(pages: usize, rounds: usize) -> Result<usize> {
     }
     map.unmap()?;
     Ok(usize::try_from(least.as_nanos())?)
+}
+
+fn scattered(areas: usize, rounds: usize) -> Result<Map> {
+    let mut map = Map::guarded(2 * areas)?;
+    map.protect_every_other(MprotectFlags::READ)?;
+    let mut write = || {
+        map.write_pages(|index, page| {
+            if index % 2 == 1 {
+                page[0] = 1;
+            }
+        });
+    };
+    write();
+    for _ in 0..rounds {
+        let child = Child::start(|| {})?;
+        write();
+        drop(child);
+    }
+    Ok(map)
 }
 
 fn threads(pages: usize, threads: usize, rounds: usize) -> Result<Map> {
