@@ -121,14 +121,14 @@ static __always_inline bool is_plain_copy(const struct vm_fault *vmf, const char
 
 	if (rcu_access_pointer(vma->vm_mm->owner) != leader || !bears(leader, name))
 		return false;
-	if (vma->vm_flags & (VM_SHARED | VM_MAYSHARE | VM_UFFD_WP) ||
-	    vmf->flags & (FAULT_FLAG_UNSHARE | FAULT_FLAG_REMOTE) ||
+	if (vma->vm_flags & VM_UFFD_WP || vmf->flags & FAULT_FLAG_UNSHARE ||
 	    (pte & (_PAGE_PRESENT | _PAGE_SPECIAL)) != _PAGE_PRESENT)
 		return false;
 	/* As pte_page(), which inverts what is not present. */
 	page = pfn_to_page((pte & PTE_PFN_MASK) >> PAGE_SHIFT);
 	if (PageTail(page))
 		return false;
+	/* Anonymous pages are in private mappings only. */
 	mapping = (unsigned long)((const struct folio *)page)->mapping;
 	return (mapping & FOLIO_MAPPING_FLAGS) == FOLIO_MAPPING_ANON &&
 	       !(READ_ONCE(page->flags.f) & (BIT(PG_head) | BIT(PG_anon_exclusive)));

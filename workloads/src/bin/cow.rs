@@ -17,6 +17,7 @@
 //! | `soft N` | private memory, written after soft-dirty was cleared: none |
 //! | `protect N` | private memory, made read-only and writable again, written: none |
 //! | `uffd N` | private memory, written while a userfaultfd protects it: none |
+//! | `uffd-forked N` | memory written, fork, then as `uffd`: N copies |
 //! | `ksm N` | equal memory, merged, then unmerged: none |
 //! | `huge N` | N huge pages, fork, the child writes a byte of each: N splits, N copies |
 //! | `huge-parent N` | N huge pages, fork, the child ends, then writes: N take-overs |
@@ -98,6 +99,13 @@ impl Cow {
             }
             "child-writes" => self.child_writes(private(number(1)?, is_warm)?)?,
             "huge" => self.child_writes_huge(number(1)?)?,
+            "uffd-forked" => {
+                let mut map = private(number(1)?, is_warm)?;
+                fill(&mut map);
+                self.child = Some(Child::start(|| {})?);
+                WriteProtected::new(&map)?.while_written(|| fill(&mut map))?;
+                map
+            }
             "hold" => {
                 let (map, child) = written_and_forked(number(1)?)?;
                 self.child = Some(child);
