@@ -10,7 +10,8 @@
 //! - All `unsafe` of the project lives here, each block with the invariant that makes it sound.
 //! - A held lock or reference is a value; dropping it releases it.
 //! - `sys` declares what the kernel exports but `bindings` does not name; `shim.c` wraps what is
-//!   an inline function or a macro in C. Neither holds policy.
+//!   an inline function or a macro in C. Neither holds policy. The other `shim_*.c` are like it, but
+//!   for `kx_count_copy`, which also counts what it recognises: see [`till`].
 //! - No globals: every module links a copy of its own.
 
 pub mod after;

@@ -5,8 +5,9 @@
 //! each member, so that no other address space can appear under the same key. The number of members
 //! is bounded; a lookup that finds nothing looks at one cache line.
 //!
-//! Nobody looks up an address space while it is being inserted or removed: it is inserted before
-//! its first user runs in it and removed after its last.
+//! An address space is inserted before its first user runs in it, and removed after its last one is
+//! gone. So it is never looked up while it is being removed; while it is being inserted it may be, by
+//! somebody who writes to another's memory, and is found with its tag or not at all.
 
 use crate::{lockless::peek, mm, sys};
 use kernel::{
@@ -22,6 +23,9 @@ use model::ledger::Area;
 
 /// Members of one line.
 const WAYS: usize = 7;
+
+/// A key that is being inserted; no structure has this address.
+const RESERVED: usize = 1;
 
 /// Names an address space, without keeping it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,7 +92,7 @@ struct Line {
 }
 
 impl Line {
-    /// Relaxed is enough for tags, too: whoever looks one up was made to run by who inserted it.
+    /// x86 reads the key before the tag, as the compiler does.
     #[inline(always)]
     fn find(&self, mm: MmId) -> Option<u64> {
         let ways = self.keys.iter().zip(&self.tags);
@@ -105,7 +109,8 @@ impl Line {
 ///
 /// # Invariants
 ///
-/// - Each key that is not 0 is the address of a `struct mm_struct` of which the set owns a reference.
+/// - Each key but 0 and [`RESERVED`] is the address of a `struct mm_struct` of which the set owns a
+///   reference, and its tag is the member's.
 /// - What `mask` lets through of a number is a multiple of a line's size, and less than that of all.
 pub struct MmSet {
     lines: KVVec<Line>,
@@ -155,20 +160,18 @@ impl MmSet {
         let id = MmId::of(mm);
         let line = self.line(id);
         line.used.fetch_add(1, Relaxed);
-        let way = line
-            .keys
-            .iter()
-            .position(|key| key.cmpxchg(0, id.0, Acquire).is_ok());
-        let Some(way) = way else {
+        let mut ways = line.keys.iter().zip(&line.tags);
+        let way = ways.find(|(key, _)| key.cmpxchg(0, RESERVED, Acquire).is_ok());
+        let Some((key, place)) = way else {
             line.used.fetch_sub(1, Relaxed);
             return Err(ENOSPC);
         };
-        // INVARIANT: The reference for the key that was stored just above.
         // SAFETY: `mm` is valid.
         unsafe { bindings::mmgrab(id.as_raw()) };
-        if let Some(place) = line.tags.get(way) {
-            place.store(tag, Release);
-        }
+        place.store(tag, Relaxed);
+        // INVARIANT: With the reference that was taken just above, and after its tag: others may
+        // write to a child's memory before it runs.
+        key.store(id.0, Release);
         Ok(())
     }
 
