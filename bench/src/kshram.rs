@@ -23,8 +23,9 @@ const PAGE: usize = workloads::map::PAGE;
 pub fn run() -> Result<()> {
     let _module = Module::load("kshram", &[])?;
     let mut rows = [const { Vec::new() }; 3];
-    for size in SIZES {
-        let slot = Slot::open(0)?;
+    for (number, size) in (0..).zip(SIZES) {
+        // Each a slot of its own: what a slot had when it was small stays in small pages.
+        let slot = Slot::open(number)?;
         slot.resize(size)?;
         let memfd = filled_memfd(size)?;
         fill(slot.file(), size)?;
@@ -38,6 +39,7 @@ pub fn run() -> Result<()> {
         )?;
         let memfd = filled_memfd(size)?;
         rows[2].push(mapping(slot.file(), &memfd, size)?);
+        slot.resize(PAGE as u64)?;
     }
     let [access, mapping, mapping_huge] = rows;
     let copy_head = ["bytes", "ours ms", "memfd ms", "ours/memfd", "goal"];
@@ -139,7 +141,7 @@ const MESSAGE: usize = 64;
 
 /// Two processes that pass 64 bytes to and fro, each waiting on a futex for its turn.
 fn messages() -> Result<()> {
-    let slot = Slot::open(1)?;
+    let slot = Slot::open(7)?;
     slot.resize(PAGE as u64)?;
     let memfd = filled_memfd(PAGE as u64)?;
     let (ours, theirs) = (
