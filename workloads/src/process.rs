@@ -185,6 +185,21 @@ pub fn end_at_once() -> ! {
     unsafe { libc::_exit(0) }
 }
 
+/// Calls `body` while this thread, and whoever it forks, stays on the CPU that it is on.
+///
+/// # Errors
+/// If the kernel does not bind it.
+pub fn on_one_cpu<T>(body: impl FnOnce() -> T) -> Result<T> {
+    use rustix::thread::{sched_getaffinity, sched_getcpu, sched_setaffinity, CpuSet};
+    let all = sched_getaffinity(None)?;
+    let mut one = CpuSet::new();
+    one.set(sched_getcpu());
+    sched_setaffinity(None, &one)?;
+    let result = body();
+    sched_setaffinity(None, &all)?;
+    Ok(result)
+}
+
 /// Ends the calling thread and leaves the process to the others.
 pub fn end_this_thread() -> ! {
     // SAFETY: Ends this thread without unwinding: its stack stays mapped, and locks that

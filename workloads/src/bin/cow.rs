@@ -42,7 +42,7 @@ use anyhow::{bail, ensure, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
 use rustix::thread::set_name;
 use workloads::map::{Map, HUGE_PAGE, PAGE};
-use workloads::process::Child;
+use workloads::process::{on_one_cpu, Child};
 use workloads::uffd::WriteProtected;
 use workloads::Ksm;
 
@@ -111,7 +111,8 @@ impl Cow {
                 self.child = Some(child);
                 map
             }
-            kind => alone(kind, number(1)?, is_warm)?,
+            // A page that waits in another CPU's batch is copied, though nobody else has it.
+            kind => on_one_cpu(|| alone(kind, number(1)?, is_warm))??,
         };
         let range = range(&map);
         self.maps.push(map);
