@@ -8,6 +8,8 @@ use std::path::Path;
 use anyhow::{bail, ensure, Context, Result};
 use workloads::SysSetting;
 
+use crate::runner::skip;
+
 pub const FAILSLAB: &str = "/sys/kernel/debug/failslab";
 pub const FAIL_PAGE_ALLOC: &str = "/sys/kernel/debug/fail_page_alloc";
 const FAIL_USERCOPY: &str = "/sys/kernel/debug/fail_usercopy";
@@ -15,22 +17,16 @@ const FAIL_USERCOPY: &str = "/sys/kernel/debug/fail_usercopy";
 /// More allocations than anything makes that is tested here.
 const WITHOUT_END: usize = 100_000;
 
-/// Whether this kernel can make allocations fail; says so if it cannot.
-pub fn has_fault_injection() -> bool {
-    let has = Path::new(FAILSLAB).is_dir() && Path::new(FAIL_PAGE_ALLOC).is_dir();
-    if !has {
-        println!("skipped: this kernel has no fault injection");
-    }
-    has
-}
+/// The kernels that are built without it.
+const WITHOUT: [&str; 5] = ["stock", "rt", "next", "cloud", "testing"];
 
-/// Lets the allocations that may sleep fail too, and the smallest, until the result is dropped;
-/// `None` if this kernel cannot make any fail.
-pub fn widen() -> Result<Option<Vec<SysSetting>>> {
-    if !has_fault_injection() {
-        return Ok(None);
+/// Lets the allocations that may sleep fail too, and the smallest, until the result is dropped. Skips
+/// the test on kernels that cannot make any fail.
+pub fn widen() -> Result<Vec<SysSetting>> {
+    if !Path::new(FAILSLAB).is_dir() || !Path::new(FAIL_PAGE_ALLOC).is_dir() {
+        return skip("this kernel has no fault injection", &WITHOUT);
     }
-    let settings: Result<_> = [
+    [
         (FAILSLAB, "ignore-gfp-wait", "N"),
         (FAIL_PAGE_ALLOC, "ignore-gfp-wait", "N"),
         (FAIL_PAGE_ALLOC, "ignore-gfp-highmem", "N"),
@@ -41,8 +37,7 @@ pub fn widen() -> Result<Option<Vec<SysSetting>>> {
     ]
     .into_iter()
     .map(|(folder, file, value)| SysSetting::set(format!("{folder}/{file}"), value))
-    .collect();
-    settings.map(Some)
+    .collect()
 }
 
 /// Calls `action` with its first allocation failing, then with its second, and so on until it needs

@@ -5,6 +5,10 @@
 //! user sees; whether the kernel complained meanwhile (KASAN, lockdep, oops) is for the
 //! lab, which watches the console. None asserts a time.
 
+// Its `#[test]` takes the place of the standard one.
+#[macro_use]
+extern crate guest_test;
+
 mod failing;
 mod full;
 mod hello;
@@ -12,6 +16,11 @@ mod kshram;
 mod memory_info;
 mod memuse;
 mod pf_stat;
+mod runner;
 mod stopped;
 mod support;
 mod vm_layout;
+
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    runner::main()
+}

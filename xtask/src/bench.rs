@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Benchmarks: each figure against its named peer, both in one guest run.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::accel::Threads;
@@ -10,6 +12,9 @@ use crate::vm::{self, VmRequest};
 
 /// The largest inputs, twice over: ours and the peer's.
 const MEMORY_MIB: u32 = 6144;
+
+/// The slowest of them, counting instructions, beside other work.
+const AT_MOST: Duration = Duration::from_secs(4 * 3600);
 
 /// Benchmarks whose peer is a program that only the full guest has.
 const WANT_FULL_GUEST: [&str; 1] = ["pf_stat"];
@@ -36,6 +41,7 @@ pub fn run(
             guest,
             memory_mib: MEMORY_MIB,
             threads,
+            timeout: Some(AT_MOST),
             ..VmRequest::new(kernel, &command)
         },
     )

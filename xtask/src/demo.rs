@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guided tour: every system that exists, shown live inside the VM and checked.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::accel::Threads;
@@ -9,6 +11,9 @@ use crate::vm::{self, VmRequest};
 
 /// What the scenes' programs need at most.
 const MEMORY_MIB: u32 = 2048;
+
+/// All scenes together take some twenty seconds on a quiet machine.
+const AT_MOST: Duration = Duration::from_secs(20 * 60);
 
 /// The scene that leaves files, where it leaves them in the guest, and where they go below `target/`.
 const EXPERIMENTS: &str = "experiments";
@@ -28,6 +33,7 @@ pub fn run(lab: &Lab, kernel: &str, scene: Option<&str>) -> Result<u8> {
             // Scenes make probes come and go.
             threads: Threads::One,
             fetches: fetches.into_iter().collect(),
+            timeout: Some(AT_MOST),
             ..VmRequest::new(kernel, &command)
         },
     )

@@ -27,6 +27,7 @@ mod programs;
 mod report;
 mod root;
 mod run;
+mod tally;
 mod test;
 mod ui;
 mod verdict;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -110,6 +110,18 @@ pub fn passthrough(command: &mut Command) -> Result<bool> {
         .status()
         .with_context(|| format!("cannot start {line}"))?;
     Ok(status.success())
+}
+
+/// Runs the command and writes its stdout to `out` as it comes; the result is its exit status.
+pub fn copied(command: &mut Command, out: &mut impl Write) -> Result<bool> {
+    let line = line_of(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {line}"))?;
+    let mut stdout = child.stdout.take().context("no stdout")?;
+    std::io::copy(&mut stdout, out)?;
+    Ok(child.wait()?.success())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask test`: lints, unit tests, the lab's own tests, the guest tests.
 
+use std::io::Stdout;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::accel::Threads;
 use crate::cli::Guest;
@@ -12,6 +14,7 @@ use crate::lab::Lab;
 use crate::lint;
 use crate::programs;
 use crate::run;
+use crate::tally::Tally;
 use crate::vm::{self, VmRequest};
 
 /// The guest tests' programs hold up to 800 MB, and the checkers of the debug kernel take as much.
@@ -22,6 +25,10 @@ const FULL: &[&str] = &["full"];
 
 /// The test modules that patch the kernel's code while it runs: see [`Threads`].
 const PATCHING: &[&str] = &["memuse", "pf_stat"];
+
+/// How long a machine may take to boot, and, however many tests there are, to run them all.
+const TO_BOOT: Duration = Duration::from_secs(15 * 60);
+const MOST: Duration = Duration::from_secs(12 * 3600);
 
 /// Where the test binary is put in the guest.
 const GUEST_BINARY: &str = "/root/guest-tests";
@@ -113,22 +120,24 @@ pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<
     if filter.is_none() {
         lint::run(lab)?;
     }
+    let mut tally = Tally::new(std::io::stdout());
     let mut failed = Vec::new();
-    if !unit_tests(lab, filter)? {
+    if !unit_tests(lab, filter, &mut tally)? {
         failed.push("unit tests".to_owned());
     }
     let binary = programs::build_guest_tests(lab)?;
     let tests = Tests {
         names: guest_test_names(&binary, filter)?,
         binary,
+        long,
     };
     for kernel in kernels {
         lab.kernel(kernel)?;
-        if !lab_tests(lab, kernel, filter)? {
+        if !lab_tests(lab, kernel, filter, &mut tally)? {
             failed.push(format!("lab tests on {kernel}"));
         }
         for machine in MACHINES {
-            match guest_tests(lab, kernel, long, &tests, machine)? {
+            match guest_tests(lab, kernel, &tests, machine, &mut tally)? {
                 0 => {}
                 status => failed.push(format!(
                     "guest tests on {kernel}, {} (status {status})",
@@ -137,68 +146,71 @@ pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<
             }
         }
     }
+    if let Some(filter) = filter {
+        ensure!(tally.seen() > 0, "no test matches '{filter}'");
+    }
+    println!("{tally}");
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
-    lab.ui.note("all tests passed");
     Ok(0)
 }
+
+/// What all runners' output goes through.
+type Results = Tally<Stdout>;
 
 /// The guest tests to run.
 struct Tests {
     binary: PathBuf,
     names: Vec<String>,
+    /// Whether storms and fuzzers shall last.
+    long: bool,
 }
 
-fn unit_tests(lab: &Lab, filter: Option<&str>) -> Result<bool> {
-    lab.ui.note("— unit tests —");
-    let mut cargo = cargo(lab);
-    cargo.args([
-        "test",
-        "--quiet",
-        "--workspace",
-        "--exclude",
-        "guest-tests",
-        "--all-targets",
-    ]);
-    run::passthrough(cargo.args(filter))
+fn unit_tests(lab: &Lab, filter: Option<&str>, tally: &mut Results) -> Result<bool> {
+    tally.head("— unit tests —".to_owned());
+    let mut passed = true;
+    for what in ["--all-targets", "--doc"] {
+        let mut cargo = cargo(lab);
+        let workspace = ["--workspace", "--exclude", "guest-tests"];
+        cargo.args(["test", "--quiet", what]).args(workspace);
+        passed &= counted(cargo.args(filter), tally)?;
+    }
+    Ok(passed)
+}
+
+fn counted(command: &mut Command, tally: &mut Results) -> Result<bool> {
+    let failed = tally.failed;
+    let is_success = run::copied(command, tally)?;
+    tally.end(failed, is_success)?;
+    Ok(is_success)
 }
 
 /// The lab's promises about exit statuses and files, which need a VM each.
-fn lab_tests(lab: &Lab, kernel: &str, filter: Option<&str>) -> Result<bool> {
-    lab.ui.note(&format!("— the lab's own tests on {kernel} —"));
+fn lab_tests(lab: &Lab, kernel: &str, filter: Option<&str>, tally: &mut Results) -> Result<bool> {
+    tally.head(format!("— the lab's own tests on {kernel} —"));
     let mut cargo = cargo(lab);
-    cargo
-        .args([
-            "test",
-            "--quiet",
-            "--package",
-            "xtask",
-            "--test",
-            "lab",
-            "--",
-        ])
-        .args(filter);
-    cargo.args(["--ignored", "--test-threads=1"]);
-    run::passthrough(cargo.env(KERNEL_VARIABLE, kernel))
+    cargo.args(["test", "--quiet", "--package", "xtask", "--test", "lab"]);
+    cargo.arg("--").args(filter);
+    cargo.args(["--no-capture", "--ignored", "--test-threads=1"]);
+    counted(cargo.env(KERNEL_VARIABLE, kernel), tally)
 }
 
 /// The names of the guest tests that a filter lets through.
 fn guest_test_names(binary: &Path, filter: Option<&str>) -> Result<Vec<String>> {
     // Listing runs none of them.
     let mut list = Command::new(binary);
-    list.args(["--list", "--format", "terse"]).args(filter);
+    list.arg("--list").args(filter);
     let names = run::output(&mut list)?;
-    let names = names.lines().filter_map(|line| line.strip_suffix(": test"));
-    Ok(names.map(str::to_owned).collect())
+    Ok(names.lines().map(str::to_owned).collect())
 }
 
 fn guest_tests(
     lab: &Lab,
     kernel: &str,
-    long: bool,
     tests: &Tests,
     machine: &Machine,
+    tally: &mut Results,
 ) -> Result<u8> {
     let names: Vec<&str> = tests
         .names
@@ -209,17 +221,17 @@ fn guest_tests(
     if names.is_empty() {
         return Ok(0);
     }
-    lab.ui
-        .note(&format!("— guest tests on {kernel}, {} —", machine.what));
-    let mut command = vec![
-        "env",
-        if long {
-            "PAGELENS_LONG=1"
-        } else {
-            "PAGELENS_LONG=0"
-        },
+    tally.head(format!("— guest tests on {kernel}, {} —", machine.what));
+    let limit = limit(kernel, tests.long);
+    let all = limit.saturating_mul(u32::try_from(names.len())?).min(MOST);
+    let variables = [
+        format!("PAGELENS_LONG={}", u8::from(tests.long)),
+        format!("PAGELENS_KERNEL={kernel}"),
+        format!("PAGELENS_TEST_SECONDS={}", limit.as_secs()),
     ];
-    command.extend([GUEST_BINARY, "--test-threads=1", "--exact"]);
+    let mut command = vec!["env"];
+    command.extend(variables.iter().map(String::as_str));
+    command.push(GUEST_BINARY);
     command.extend(names);
     let root = lab.kernel(kernel)?.root.dir;
     let mut copies = vec![(tests.binary.clone(), PathBuf::from(GUEST_BINARY))];
@@ -232,9 +244,20 @@ fn guest_tests(
         memory_mib: MEMORY_MIB,
         copies,
         append: machine.append.to_owned(),
+        timeout: Some(all + TO_BOOT),
         ..VmRequest::new(kernel, &command)
     };
-    vm::run(lab, request)
+    let failed = tally.failed;
+    let status = vm::run_into(lab, request, tally)?;
+    tally.end(failed, status == 0)?;
+    Ok(status)
+}
+
+/// How long one guest test may take: the slowest of the fast kernels needs a twentieth of it.
+fn limit(kernel: &str, long: bool) -> Duration {
+    let minutes = if long { 90 } else { 10 };
+    let slower = if kernel == "debug" { 3 } else { 1 };
+    Duration::from_secs(60 * minutes * slower)
 }
 
 fn cargo(lab: &Lab) -> Command {

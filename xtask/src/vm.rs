@@ -2,6 +2,7 @@
 //! Running a VM, and judging how it ended.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ pub const TIMED_OUT: u8 = 124;
 pub const LAB_FAILED: u8 = 125;
 /// The guest's kernel reported a defect.
 pub const KERNEL_REPORT: u8 = 126;
+
+/// How much of a command is repeated when it did not end in time.
+const WORDS_SHOWN: usize = 8;
 
 /// See [`run_once_started`].
 const BOOTS_AT_MOST: usize = 8;
@@ -75,6 +79,11 @@ impl VmRequest {
 
 /// Runs a request to its end; the result is the process's exit status.
 pub fn run(lab: &Lab, request: VmRequest) -> Result<u8> {
+    run_into(lab, request, &mut std::io::stdout())
+}
+
+/// The same with the command's stdout in `out`.
+pub fn run_into(lab: &Lab, request: VmRequest, out: &mut (dyn Write + Send)) -> Result<u8> {
     let kernel = lab.kernel(&request.kernel)?;
     let initramfs = guest::pack(lab, &kernel, &request)?;
     let disk = match request.guest {
@@ -96,9 +105,15 @@ pub fn run(lab: &Lab, request: VmRequest) -> Result<u8> {
     if request.command.is_empty() {
         return machine.interact().map(|()| 0);
     }
-    let end = run_once_started(lab, &machine)?;
+    let end = run_once_started(lab, &machine, out)?;
     let log = keep_console(lab, &end.console)?;
     let fetched = unpack(&end.fetched, &request.fetches);
+    if end.outcome == Outcome::TimedOut {
+        let seconds = request.timeout.unwrap_or_default().as_secs();
+        let words = request.command.iter().take(WORDS_SHOWN);
+        let words: Vec<_> = words.map(String::as_str).collect();
+        eprintln!("waited {seconds} s for the end of: {}", words.join(" "));
+    }
     let status = judge(&end, request.allow_report, &log)?;
     if status == 0 {
         fetched?;
@@ -112,16 +127,16 @@ pub fn run(lab: &Lab, request: VmRequest) -> Result<u8> {
 /// real one never does: a kernel that patches itself while it boots then dies of an `int3`. And an
 /// interrupt that comes in the first milliseconds makes KASAN complain. Both were seen about once
 /// in thirty boots of a busy host. Nothing of ours has run by then, so that no report is lost.
-fn run_once_started(lab: &Lab, machine: &Machine) -> Result<End> {
+fn run_once_started(lab: &Lab, machine: &Machine, out: &mut (dyn Write + Send)) -> Result<End> {
     for _ in 1..BOOTS_AT_MOST {
-        let end = machine.run(&mut std::io::stdout(), &mut std::io::stderr())?;
+        let end = machine.run(out, &mut std::io::stderr())?;
         if end.started || end.report.is_none() {
             return Ok(end);
         }
         lab.ui
             .note("the kernel reported a defect before the command started: booting again");
     }
-    machine.run(&mut std::io::stdout(), &mut std::io::stderr())
+    machine.run(out, &mut std::io::stderr())
 }
 
 /// The exit status, with the reasons on stderr.

@@ -10,6 +10,7 @@ use pagelens::kshram::{Control, Mapping, Slot};
 use workloads::{Module, Workload};
 
 use super::{errno, io_errno};
+use crate::runner::skip;
 use crate::support::{shell, shell_output, wait_until};
 
 const PAGE: u64 = 4096;
@@ -213,8 +214,7 @@ fn a_killed_process_leaves_nothing_behind() -> Result<()> {
 #[test]
 fn large_mappings_get_huge_pages() -> Result<()> {
     if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
-        println!("skipped: this kernel has no huge pages");
-        return Ok(());
+        return skip("this kernel has no huge pages", &["rt"]);
     }
     let _module = Module::load("kshram", &[])?;
     let slot = Slot::open(0)?;

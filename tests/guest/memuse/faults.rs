@@ -10,9 +10,7 @@ use crate::failing::{at_each_rate, each_allocation, widen, Switch};
 
 #[test]
 fn each_single_failing_allocation_is_enomem() -> Result<()> {
-    let Some(_wide) = widen()? else {
-        return Ok(());
-    };
+    let _wide = widen()?;
     let loaded = Loaded::new()?;
     let holder = Workload::start("holder", &["rw:bb:100", "threads:40"])?;
     holder.stop()?;
@@ -41,9 +39,7 @@ fn each_single_failing_allocation_is_enomem() -> Result<()> {
 
 #[test]
 fn allocations_that_fail_at_any_rate_spoil_no_answer() -> Result<()> {
-    let Some(_wide) = widen()? else {
-        return Ok(());
-    };
+    let _wide = widen()?;
     let loaded = Loaded::new()?;
     let holder = Workload::start("holder", &["rw:bb:100", "threads:40"])?;
     holder.stop()?;

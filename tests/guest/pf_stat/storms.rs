@@ -10,6 +10,7 @@ use pagelens::pf_stat;
 use workloads::{Module, Workload};
 
 use super::{ledger, start_cow, step, tracking, COW};
+use crate::runner::skip;
 use crate::support::is_long;
 
 fn duration() -> Duration {
@@ -142,8 +143,10 @@ fn switching_tracing_off_loses_counts_and_nothing_else() -> Result<()> {
     let _module = tracking(COW)?;
     let cow = start_cow()?;
     if !can_switch_tracing_off() {
-        println!("skipped: this kernel refuses to switch tracing off");
-        return Ok(());
+        return skip(
+            "this kernel refuses to switch tracing off",
+            &["stock", "rt", "next", "cloud", "debug"],
+        );
     }
     {
         let _off = workloads::SysSetting::set("/proc/sys/kernel/ftrace_enabled", "0")?;

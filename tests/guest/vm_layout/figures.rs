@@ -2,7 +2,6 @@
 //! Every figure equals what `/proc` says, for processes of every kind that stand still.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
@@ -11,6 +10,7 @@ use workloads::process::state;
 use workloads::{layout_of, SysSetting, Workload};
 
 use super::elf32::Elf32;
+use crate::runner::skip;
 use crate::support::wait_until;
 
 /// The module's report, after comparing each of its figures with `/proc`.
@@ -123,10 +123,7 @@ fn of_a_dynamic_program() -> Result<()> {
 
 #[test]
 fn of_a_32_bit_program() -> Result<()> {
-    let Some(program) = Elf32::start()? else {
-        println!("skipped: this kernel runs no 32-bit programs");
-        return Ok(());
-    };
+    let program = Elf32::start()?;
     let report = checked(program.pid())?;
     let mappings = &report.layout.mappings;
     assert!(mappings
@@ -162,8 +159,7 @@ fn of_as_many_vmas_as_a_process_may_have() -> Result<()> {
 #[test]
 fn of_a_program_with_huge_pages() -> Result<()> {
     if !SysSetting::has_huge_pages() {
-        println!("skipped: this kernel has no transparent huge pages");
-        return Ok(());
+        return skip("this kernel has no transparent huge pages", &["rt"]);
     }
     let holder = Workload::start("holder", &["huge:11:4"])?;
     let huge = sum(holder.pid(), "smaps", "AnonHugePages:")?;
@@ -176,10 +172,6 @@ fn of_a_program_with_huge_pages() -> Result<()> {
 #[test]
 fn of_a_program_with_pages_of_the_huge_page_pool() -> Result<()> {
     const POOL: &str = "/proc/sys/vm/nr_hugepages";
-    if !Path::new(POOL).exists() {
-        println!("skipped: this kernel has no pool of huge pages");
-        return Ok(());
-    }
     let _pool = SysSetting::set(POOL, "2")?;
     let holder = Workload::start("holder", &["hugetlb:2"])?;
     // smaps counts them apart from Rss, as the kernel does.

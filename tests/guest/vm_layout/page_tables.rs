@@ -11,6 +11,8 @@ use rustix::mm::{Advice, MprotectFlags};
 use workloads::map::{Map, HUGE_PAGE, PAGE};
 use workloads::{layout_of, SysSetting, Workload};
 
+use crate::runner::skip;
+
 /// The entries on the way to an address of this process.
 fn walk(address: usize) -> Result<Vec<Step>> {
     let report = layout_of(
@@ -163,8 +165,7 @@ fn memory_that_was_never_touched_has_an_empty_entry() -> Result<()> {
 #[test]
 fn a_huge_page_is_a_leaf_one_level_up() -> Result<()> {
     if !SysSetting::has_huge_pages() {
-        println!("skipped: this kernel has no transparent huge pages");
-        return Ok(());
+        return skip("this kernel has no transparent huge pages", &["rt"]);
     }
     let mut map = Map::huge(1)?;
     map.advise(Advice::LinuxHugepage)?;
