@@ -20,6 +20,7 @@ pub mod cow;
 pub mod device;
 pub mod frame;
 pub mod gate;
+mod in_use;
 pub mod layout;
 mod lockless;
 pub mod log;

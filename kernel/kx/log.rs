@@ -20,3 +20,17 @@ pub fn error_line(line: fmt::Arguments<'_>) {
         unsafe { bindings::_printk(format, (&raw const line).cast::<ffi::c_void>()) };
     }
 }
+
+/// Logs a line at level "error" with the module's name in front.
+pub(crate) fn module_error(line: fmt::Arguments<'_>) {
+    let format = kernel::str::as_char_ptr_in_const_context(c"\x013%s: %pA\n");
+    // SAFETY: The format wants a string, which is the module's own, and one pointer to arguments,
+    // which live as long as the call.
+    unsafe {
+        bindings::_printk(
+            format,
+            sys::kx_module_name(),
+            (&raw const line).cast::<ffi::c_void>(),
+        )
+    };
+}

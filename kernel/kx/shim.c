@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/dcache.h>
 #include <linux/fs.h>
-#include <linux/compat.h>
-#include <linux/fprobe.h>
-#include <linux/ftrace.h>
-#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/magic.h>
 #include <linux/memory_hotplug.h>
@@ -354,72 +350,6 @@ void kx_raw_unlock(raw_spinlock_t *lock)
 void kx_raw_assert_held(raw_spinlock_t *lock)
 {
 	lockdep_assert_held(lock);
-}
-
-/* syscall.rs: the size of a kprobe is the kernel's own affair, so C allocates it. */
-
-struct kx_kprobe {
-	struct kprobe probe;
-	void *context;
-};
-
-/* A probe with a post handler may change where execution goes on. */
-static void changes_ip(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
-{
-}
-
-struct kprobe *kx_kprobe_register(const char *function, kx_kprobe_handler handler,
-				  void *context, int *error)
-{
-	struct kx_kprobe *mine = kzalloc(sizeof(*mine), GFP_KERNEL);
-
-	if (!mine) {
-		*error = -ENOMEM;
-		return NULL;
-	}
-	mine->probe.symbol_name = function;
-	mine->probe.pre_handler = handler;
-	mine->probe.post_handler = changes_ip;
-	mine->context = context;
-	*error = register_kprobe(&mine->probe);
-	if (*error) {
-		kfree(mine);
-		return NULL;
-	}
-	return &mine->probe;
-}
-
-void *kx_kprobe_context(struct kprobe *probe)
-{
-	return container_of(probe, struct kx_kprobe, probe)->context;
-}
-
-void kx_kprobe_unregister(struct kprobe *probe)
-{
-	unregister_kprobe(probe);
-	kfree(container_of(probe, struct kx_kprobe, probe));
-}
-
-int kx_in_32bit_syscall(void)
-{
-	return in_32bit_syscall();
-}
-
-/* The table that this kernel's own dispatcher is made of; it names the gaps too. */
-
-#define __SYSCALL(number, function) \
-	[number] = __builtin_strcmp(#function, "sys_ni_syscall") != 0,
-#define __SYSCALL_NORETURN __SYSCALL
-static const bool assigned[] = {
-#include <asm/syscalls_64.h>
-};
-
-#undef __SYSCALL
-#undef __SYSCALL_NORETURN
-
-int kx_syscall_is_assigned(unsigned int number)
-{
-	return number >= ARRAY_SIZE(assigned) || assigned[number];
 }
 
 /* The layout that sys.rs declares. */

@@ -11,10 +11,8 @@
 #include <linux/types.h>
 
 struct inode;
-struct kprobe;
 struct mm_struct;
 struct pid;
-struct pt_regs;
 struct task_struct;
 struct vm_area_struct;
 
@@ -83,15 +81,5 @@ void kx_raw_lock(raw_spinlock_t *lock);
 int kx_raw_trylock(raw_spinlock_t *lock);
 void kx_raw_unlock(raw_spinlock_t *lock);
 void kx_raw_assert_held(raw_spinlock_t *lock);
-
-/* syscall.rs */
-typedef int (*kx_kprobe_handler)(struct kprobe *probe, struct pt_regs *regs);
-
-struct kprobe *kx_kprobe_register(const char *function, kx_kprobe_handler handler,
-				  void *context, int *error);
-void *kx_kprobe_context(struct kprobe *probe);
-void kx_kprobe_unregister(struct kprobe *probe);
-int kx_in_32bit_syscall(void);
-int kx_syscall_is_assigned(unsigned int number);
 
 #endif

@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/fprobe.h>
-#include <linux/ftrace_regs.h>
-#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -9,28 +6,6 @@
 #include <linux/userfaultfd_k.h>
 
 #include "shim_fault.h"
-
-/* probe.rs reads the arguments of functions there. */
-
-static_assert(offsetof(struct __arch_ftrace_regs, regs) == 0);
-
-static_assert(sizeof(struct fprobe) == 48);
-static_assert(offsetof(struct fprobe, entry_data_size) == 16);
-static_assert(offsetof(struct fprobe, entry_handler) == 24);
-static_assert(offsetof(struct fprobe, exit_handler) == 32);
-static_assert(offsetof(struct fprobe, hlist_array) == 40);
-
-/* A probe that is never armed looks the name up; an error pointer if there is none. */
-void *kx_function_address(const char *name)
-{
-	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
-	int err = register_kprobe(&probe);
-
-	if (err)
-		return ERR_PTR(err);
-	unregister_kprobe(&probe);
-	return probe.addr;
-}
 
 /* watch.rs: called for each fault, so each fact function is one call. */
 

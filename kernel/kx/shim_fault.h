@@ -11,9 +11,6 @@ struct task_struct;
 struct vm_area_struct;
 struct vm_fault;
 
-/* probe.rs */
-void *kx_function_address(const char *name);
-
 /* watch.rs: the bits are those of model::cow::Facts */
 enum kx_fault {
 	KX_FAULT_SHARED = 1 << 0,

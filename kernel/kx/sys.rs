@@ -94,19 +94,6 @@ extern "C" {
     pub(crate) fn kx_raw_unlock(lock: *mut bindings::raw_spinlock_t);
     pub(crate) fn kx_raw_assert_held(lock: *mut bindings::raw_spinlock_t);
 
-    pub(crate) fn kx_kprobe_register(
-        function: *const ffi::c_char,
-        handler: unsafe extern "C" fn(*mut Kprobe, *mut bindings::pt_regs) -> ffi::c_int,
-        context: *mut ffi::c_void,
-        error: *mut ffi::c_int,
-    ) -> *mut Kprobe;
-    pub(crate) fn kx_kprobe_context(probe: *mut Kprobe) -> *mut ffi::c_void;
-    pub(crate) fn kx_kprobe_unregister(probe: *mut Kprobe);
-    pub(crate) fn kx_in_32bit_syscall() -> ffi::c_int;
-    pub(crate) fn kx_syscall_is_assigned(number: ffi::c_uint) -> ffi::c_int;
-
-    pub(crate) fn kx_function_address(name: *const ffi::c_char) -> *mut ffi::c_void;
-
     pub(crate) fn kx_count_copy(
         vmf: *const bindings::vm_fault,
         till: *const Till,
@@ -214,7 +201,28 @@ extern "C" {
 #[repr(C)]
 pub(crate) struct Kprobe([u8; 0]);
 
-/// `struct fprobe` of `include/linux/fprobe.h`; `shim_fault.c` asserts the offsets.
+// `shim_hook.h`
+extern "C" {
+    pub(crate) fn kx_module_get() -> ffi::c_int;
+    pub(crate) fn kx_module_put();
+    pub(crate) fn kx_module_name() -> *const ffi::c_char;
+
+    pub(crate) fn kx_function_address(name: *const ffi::c_char) -> *mut ffi::c_void;
+
+    pub(crate) fn kx_kprobe_register(
+        function: *const ffi::c_char,
+        handler: unsafe extern "C" fn(*mut Kprobe, *mut bindings::pt_regs) -> ffi::c_int,
+        context: *mut ffi::c_void,
+        error: *mut ffi::c_int,
+    ) -> *mut Kprobe;
+    pub(crate) fn kx_kprobe_is_armed(probe: *const Kprobe) -> ffi::c_int;
+    pub(crate) fn kx_kprobe_context(probe: *mut Kprobe) -> *mut ffi::c_void;
+    pub(crate) fn kx_kprobe_unregister(probe: *mut Kprobe);
+    pub(crate) fn kx_in_32bit_syscall() -> ffi::c_int;
+    pub(crate) fn kx_syscall_is_assigned(number: ffi::c_uint) -> ffi::c_int;
+}
+
+/// `struct fprobe` of `include/linux/fprobe.h`; `shim_hook.c` asserts the offsets.
 #[repr(C)]
 pub(crate) struct Fprobe {
     pub(crate) nmissed: ffi::c_ulong,

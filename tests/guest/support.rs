@@ -30,6 +30,19 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<
     anyhow::bail!("waited in vain: {what}")
 }
 
+/// Switches all kprobes off and on, and with them the calls of modules.
+pub const KPROBES_ENABLED: &str = "/sys/kernel/debug/kprobes/enabled";
+
+/// Unloads a module whose calls others make all the time: it is in use while one of them runs.
+pub fn remove_between_calls(name: &str) -> Result<()> {
+    wait_until("no call is running", || {
+        match workloads::module::remove(name) {
+            Err(error) if error.raw_os_error() == Some(libc::EWOULDBLOCK) => Ok(false),
+            other => Ok(other.map(|()| true)?),
+        }
+    })
+}
+
 /// One `storm` of each kind that this kernel can have, without rest.
 pub fn storm() -> Result<Vec<Workload>> {
     let mut kinds = vec!["fork", "exec", "exit", "mprotect", "munmap"];

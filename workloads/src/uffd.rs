@@ -63,11 +63,26 @@ impl WriteProtected {
     }
 
     fn let_through(&self) -> Result<()> {
+        self.release(self.wait()?)
+    }
+
+    /// Waits until somebody writes, who is then held, and says to which page.
+    ///
+    /// # Errors
+    /// If the kernel says something unexpected.
+    pub fn wait(&self) -> Result<u64> {
         let mut message = [0; MESSAGE];
         (&self.uffd).read_exact(&mut message)?;
         ensure!(message[0] == EVENT_PAGEFAULT, "event {}", message[0]);
         let address = message[MESSAGE_ADDRESS..MESSAGE_ADDRESS + 8].try_into()?;
-        let page = u64::from_ne_bytes(address) & !(PAGE as u64 - 1);
+        Ok(u64::from_ne_bytes(address) & !(PAGE as u64 - 1))
+    }
+
+    /// Lets the writers to a page go on.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn release(&self, page: u64) -> Result<()> {
         self.ioctl(UFFDIO_WRITEPROTECT, &mut [page, PAGE as u64, 0])
     }
 

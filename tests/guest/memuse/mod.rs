@@ -5,6 +5,7 @@ mod document;
 mod faults;
 mod interface;
 mod kinds;
+mod neighbours;
 mod permission;
 mod storms;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{ensure, Result};
 use pagelens::{Kind, Memuse};
-use workloads::{Module, Workload};
+use workloads::Workload;
 
 use super::{errno, Loaded, PAGE};
 use crate::support::{is_long, storm, OneCpu};
@@ -155,11 +155,11 @@ fn the_module_unloads_while_it_is_hammered() -> Result<()> {
         let cycles = || -> Result<()> {
             for _ in 0..if is_long() { 200 } else { 30 } {
                 let before = served.load(Ordering::Relaxed);
-                let module = Module::load("memuse", &[])?;
+                workloads::module::insert("memuse", "")?;
                 crate::support::wait_until("calls are served", || {
                     Ok(served.load(Ordering::Relaxed) > before + 10)
                 })?;
-                module.unload()?;
+                crate::support::remove_between_calls("memuse")?;
             }
             Ok(())
         };

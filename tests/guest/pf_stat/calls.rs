@@ -13,11 +13,11 @@ use workloads::{KernelLog, Module};
 use super::{errno, ledger, start_cow, tracking, COW};
 
 const SET_PARAM: i64 = 385;
-const GET_INFO: i64 = 386;
+pub(super) const GET_INFO: i64 = 386;
 const CLEANUP: i64 = 387;
 
 /// A call with raw arguments: 0, or the errno.
-fn raw(number: i64, arguments: [usize; 3]) -> i32 {
+pub(super) fn raw(number: i64, arguments: [usize; 3]) -> i32 {
     let [a, b, c] = arguments;
     // SAFETY: The callers pass nothing, or memory that they own and do not look at meanwhile.
     match unsafe { libc::syscall(number, a, b, c) } {

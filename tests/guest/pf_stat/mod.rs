@@ -4,6 +4,7 @@
 mod calls;
 mod document;
 mod faults;
+mod held;
 mod life;
 mod storms;
 mod table;
