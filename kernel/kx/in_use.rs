@@ -9,7 +9,12 @@
 //! unloading wait for tasks that have not come to it yet, or have just given it back: neither sleeps
 //! voluntarily there, so `synchronize_rcu_tasks` waits for them.
 
-use crate::sys;
+use crate::{log, sys};
+use core::mem;
+use kernel::{
+    prelude::*,
+    time::{delay::fsleep, Delta},
+};
 
 /// The module cannot be unloaded as long as the value lives.
 ///
@@ -32,5 +37,21 @@ impl Drop for InUse {
     fn drop(&mut self) {
         // SAFETY: By the invariant, a reference is given back that was taken.
         unsafe { sys::kx_module_put() };
+    }
+}
+
+/// Keeps the module from ever being unloaded, because the kernel will not stop calling it.
+///
+/// A module that is being unloaded already can only stay if that never ends.
+pub(crate) fn for_ever(why: Error) {
+    log::module_error(format_args!(
+        "the kernel does not let go of it (error {}): it stays loaded until the next boot",
+        why.to_errno()
+    ));
+    match InUse::begin() {
+        Some(in_use) => mem::forget(in_use),
+        None => loop {
+            fsleep(Delta::from_secs(60));
+        },
     }
 }

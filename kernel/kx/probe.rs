@@ -17,7 +17,8 @@
 //! that is probed. In a `FunctionProbe`'s preemption is off, in a `HotProbe`'s it is as in the
 //! function.
 
-use crate::sys;
+use crate::{in_use, sys};
+use core::mem::{self, ManuallyDrop};
 use kernel::{
     bindings,
     error::{from_err_ptr, to_result},
@@ -115,7 +116,9 @@ impl<H: Hook> FunctionProbe<H> {
 
 impl<H: Hook> Drop for FunctionProbe<H> {
     fn drop(&mut self) {
-        // SAFETY: By the invariant it is registered. This waits for handlers that are running.
+        // SAFETY: By the invariant it is registered. This waits for handlers that are running. It
+        // fails for probes only that are not registered: where tracing has broken down, the kernel's
+        // own entry goes on being called, but has forgotten ours.
         unsafe { sys::unregister_fprobe(&raw mut self.inner.probe) };
     }
 }
@@ -148,7 +151,7 @@ unsafe extern "C" fn entered<H: Hook>(
 ///
 /// `inner.ops` is registered.
 pub(crate) struct HotProbe<H: Hook> {
-    inner: KBox<HotInner<H>>,
+    inner: ManuallyDrop<KBox<HotInner<H>>>,
 }
 
 /// The kernel knows its address: it must not move, and a `KBox`'s content does not.
@@ -185,29 +188,45 @@ impl<H: Hook> HotProbe<H> {
         // SAFETY: The structure is zero but for the handler, as the kernel wants it, and stays where
         // it is until `drop`.
         let filtered = to_result(unsafe { bindings::ftrace_set_filter_ip(ops, address, 0, 1) });
-        let registered = filtered.and_then(|()| {
-            // SAFETY: As above; without a filter it would be called for all functions, but it has
-            // one.
-            to_result(unsafe { bindings::register_ftrace_function(ops) })
-        });
+        if let Err(error) = filtered {
+            release(inner, Ok(()));
+            return Err(error);
+        }
+        // SAFETY: As above; without a filter it would be called for all functions, but it has one.
+        let registered = to_result(unsafe { bindings::register_ftrace_function(ops) });
         if let Err(error) = registered {
-            // SAFETY: It is not registered.
-            unsafe { bindings::ftrace_free_filter(ops) };
+            // Tracing broke down over this function. What is patched then stays as it is.
+            let unhooked = if error == ENODEV { registered } else { Ok(()) };
+            release(inner, unhooked);
             return Err(error);
         }
         // INVARIANT: Registered just above.
-        Ok(Self { inner })
+        Ok(Self {
+            inner: ManuallyDrop::new(inner),
+        })
     }
 }
 
 impl<H: Hook> Drop for HotProbe<H> {
     fn drop(&mut self) {
-        let ops = self.inner.ops.get();
+        // SAFETY: It is not used afterwards.
+        let inner = unsafe { ManuallyDrop::take(&mut self.inner) };
         // SAFETY: By the invariant it is registered. The kernel waits for handlers that are running
-        // or were preempted; after that the filter is nobody else's.
-        unsafe {
-            bindings::unregister_ftrace_function(ops);
-            bindings::ftrace_free_filter(ops);
+        // or were preempted.
+        let unhooked = to_result(unsafe { bindings::unregister_ftrace_function(inner.ops.get()) });
+        release(inner, unhooked);
+    }
+}
+
+/// Frees what the kernel does not call any more. It fails to unhook a function once tracing has
+/// broken down, for whatever reason, and goes on calling: then nothing may go, nor the module.
+fn release<H: Hook>(inner: KBox<HotInner<H>>, unhooked: Result) {
+    match unhooked {
+        // SAFETY: It is not registered.
+        Ok(()) => unsafe { bindings::ftrace_free_filter(inner.ops.get()) },
+        Err(error) => {
+            mem::forget(inner);
+            in_use::for_ever(error);
         }
     }
 }

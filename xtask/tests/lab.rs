@@ -180,3 +180,15 @@ fn the_full_guest_has_its_tools() {
     let output = vm(&["--guest", "full"], &["sh", "-c", script]);
     assert_eq!(status(&output), 0, "{}{}", stdout(&output), stderr(&output));
 }
+
+#[test]
+#[ignore = "boots a VM"]
+fn a_hook_that_cannot_be_removed_keeps_its_module() {
+    let script = "set -e; modprobe pf_stat; pf-test -o set_param -p fork; \
+        insmod /modules/no_unhook.ko; pf-test -o cleanup; rmmod no_unhook; \
+        if rmmod pf_stat; then exit 1; fi; for i in 1 2 3; do fork; done; \
+        pf-test -o set_param -p fork; fork; pf-test -o get_info -p fork; \
+        dmesg | grep 'pf_stat: .* stays loaded'";
+    let output = vm(&["--one-thread"], &["sh", "-c", script]);
+    assert_eq!(status(&output), 0, "{}{}", stdout(&output), stderr(&output));
+}
