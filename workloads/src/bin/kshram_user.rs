@@ -91,7 +91,7 @@ impl User {
         let memory = self.last()?;
         let mutex = RobustMutex::open(memory)?;
         let _held = mutex.lock()?;
-        memory.atomic_u64(FIRST).fetch_add(1, Relaxed);
+        memory.atomic_u32(FIRST).fetch_add(1, Relaxed);
         say("ok")?;
         process::sleep_for_ever();
         Ok(())
@@ -101,7 +101,7 @@ impl User {
         let memory = self.last()?;
         let mutex = RobustMutex::open(memory)?;
         let mut held = mutex.lock()?;
-        let (first, second) = (memory.atomic_u64(FIRST), memory.atomic_u64(SECOND));
+        let (first, second) = (memory.atomic_u32(FIRST), memory.atomic_u32(SECOND));
         let answer = match held.owner_died {
             true => {
                 // The second is written last: it tells what was finished.
@@ -121,11 +121,11 @@ impl User {
         Ok(answer.to_owned())
     }
 
-    fn wait_for(&self, updates: u64) -> Result<()> {
+    fn wait_for(&self, updates: u32) -> Result<()> {
         let memory = self.last()?;
         let mutex = RobustMutex::open(memory)?;
         let mut held = mutex.lock()?;
-        while memory.atomic_u64(SECOND).load(Relaxed) < updates {
+        while memory.atomic_u32(SECOND).load(Relaxed) < updates {
             held.wait()?;
         }
         Ok(())
