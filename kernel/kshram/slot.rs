@@ -119,6 +119,7 @@ impl Slot {
         };
         let _alone = self.gate.exclude()?;
         let old = self.unsealed_size()?;
+        self.memory.forget_policy(size);
         match size.cmp(&old) {
             Ordering::Less => self.shrink(old, size, force)?,
             Ordering::Equal => {}
