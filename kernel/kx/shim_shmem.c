@@ -11,6 +11,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
+#include <linux/threads.h>
 #include <linux/uio.h>
 
 #include "shim_shmem.h"
@@ -150,6 +151,9 @@ unsigned long kx_mapped_end(struct file *file)
 	return end;
 }
 
+/* What model::ids has room for. */
+static_assert(PID_MAX_LIMIT <= 1 << 22);
+
 static pid_t number_of_owner(struct mm_struct *mm)
 {
 	struct task_struct *owner;
@@ -163,7 +167,12 @@ static pid_t number_of_owner(struct mm_struct *mm)
 	return number;
 }
 
-/* A vma leaves the tree before its mm goes away. */
+/*
+ * A vma leaves the tree before its mm goes away. There is no place in the tree
+ * to come back to once the lock was dropped, so it is held to the end, as in
+ * the kernel's own walks: forks, mmap() and exits of those who map the memory
+ * wait meanwhile. Hence each() takes the same few instructions for each.
+ */
 int kx_each_mapping(struct file *file, void (*each)(void *, int), void *context)
 {
 	struct address_space *mapping = file->f_mapping;

@@ -59,7 +59,7 @@ impl Drop for Mount {
     }
 }
 
-/// Shared memory.
+/// A reference to a file.
 ///
 /// # Invariants
 ///

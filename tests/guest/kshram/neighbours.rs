@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What those who map a slot can do to others who use it.
+//! What those who map a slot can do to others who use it, and what they learn about them.
 
 use std::fs;
 use std::io;
@@ -8,11 +8,11 @@ use std::ptr::{self, NonNull};
 
 use anyhow::{Context, Result};
 use pagelens::kshram::{Control, Slot};
-use workloads::Module;
+use workloads::{Module, Workload};
 
 use super::io_errno;
 use crate::runner::skip;
-use crate::support::{wait_until, OneCpu, Swap};
+use crate::support::{shell_output, wait_until, OneCpu, Swap};
 
 const PAGE: usize = 4096;
 /// Asks `get_mempolicy` for the policy of an address.
@@ -186,4 +186,67 @@ fn only_the_parameter_keeps_memory_from_being_swapped() -> Result<()> {
     lock_and_swap("swap=1", |try_it| {
         wait_until("some of it is swapped", || Ok(try_it()? < 1 << 20))
     })?
+}
+
+#[test]
+fn who_is_not_visible_has_neither_number_nor_name() -> Result<()> {
+    let _module = Module::load("kshram", &[])?;
+    let mut user = Workload::start("kshram_user", &["0"])?;
+    user.ask("resize:5000")?;
+    let seen = user.ask("sizer")?;
+    assert_eq!(seen, format!("{} kshram_user", user.pid()));
+    let inside = shell_output("echo sizer | unshare -p -f kshram_user 0")?;
+    assert_eq!(inside, "ready\nok none \n");
+    Ok(())
+}
+
+/// `KSHRAM_CTL_MAPPERS` for slot 0 with room for `N` ids: those that came, and whether there are more.
+fn mappers<const N: usize>() -> Result<(Vec<u32>, bool)> {
+    let control = fs::File::open(Control::PATH)?;
+    let mut pids = [0u32; N];
+    let mut record = abi::kshram::Mappers {
+        capacity: N as u32,
+        pids: pids.as_mut_ptr() as u64,
+        ..Default::default()
+    };
+    let command = u64::from(abi::kshram::CTL_MAPPERS);
+    // SAFETY: The record is the command's, and the array has room for what it says.
+    check(unsafe { libc::ioctl(control.as_raw_fd(), command, &raw mut record) }.into())?;
+    Ok((
+        pids[..record.count as usize].to_vec(),
+        record.truncated != 0,
+    ))
+}
+
+#[test]
+fn the_lowest_ids_are_listed_when_there_is_no_room_for_all() -> Result<()> {
+    let _module = Module::load("kshram", &[])?;
+    let mut users = Vec::new();
+    for _ in 0..3 {
+        users.push(Workload::start("kshram_user", &["0"])?);
+    }
+    users.sort_unstable_by_key(Workload::pid);
+    // Who maps first comes first in the kernel's tree.
+    for user in users.iter_mut().rev() {
+        user.ask("map")?;
+        user.ask("map")?;
+    }
+    let pids: Vec<u32> = users.iter().map(Workload::pid).collect();
+    assert_eq!(mappers::<0>()?, (vec![], true));
+    assert_eq!(mappers::<1>()?, (pids[..1].to_vec(), true));
+    assert_eq!(mappers::<2>()?, (pids[..2].to_vec(), true));
+    assert_eq!(mappers::<3>()?, (pids, false));
+    Ok(())
+}
+
+#[test]
+fn thousands_of_mappings_of_one_process_are_one_mapper() -> Result<()> {
+    let _module = Module::load("kshram", &[])?;
+    let slot = Slot::open(0)?;
+    let mappings = (0..3000).map(|_| Raw::new(&slot, libc::PROT_READ));
+    let mappings = mappings.collect::<Result<Vec<_>>>()?;
+    let control = Control::open()?;
+    assert_eq!(control.slot(0)?.mappings as usize, mappings.len());
+    assert_eq!(mappers::<1>()?, (vec![std::process::id()], false));
+    Ok(())
 }

@@ -7,6 +7,7 @@
 //! | step | |
 //! |---|---|
 //! | `resize:SIZE` | |
+//! | `sizer` | answers the pid and the name of who set the size last, as far as they can be seen |
 //! | `map` | all of it |
 //! | `unmap` | all mappings |
 //! | `close` | the descriptor; mappings stay |
@@ -21,7 +22,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{bail, Context, Result};
-use pagelens::kshram::{Mapping, Slot};
+use pagelens::kshram::{Control, Mapping, Slot};
 use workloads::process;
 use workloads::robust::RobustMutex;
 use workloads::say;
@@ -50,6 +51,7 @@ impl User {
         let (word, rest) = step.split_once(':').unwrap_or((step, ""));
         match word {
             "resize" => self.slot()?.resize(rest.parse()?)?,
+            "sizer" => return self.sizer().map(Some),
             "map" => {
                 let mapping = self.slot()?.map()?;
                 self.mappings.push(mapping);
@@ -75,6 +77,13 @@ impl User {
 
     fn slot(&self) -> Result<&Slot> {
         self.slot.as_ref().context("it is closed")
+    }
+
+    fn sizer(&self) -> Result<String> {
+        let slot = Control::open()?.slot(self.slot()?.index())?;
+        let sizer = slot.sizer.context("nobody set the size")?;
+        let pid = sizer.pid.map_or("none".to_owned(), |pid| pid.to_string());
+        Ok(format!("{pid} {}", sizer.name))
     }
 
     fn last(&self) -> Result<&Mapping> {
