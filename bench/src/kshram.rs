@@ -80,7 +80,7 @@ fn filled_memfd(size: u64) -> Result<File> {
 }
 
 fn fill(file: &File, size: u64) -> Result<()> {
-    Mapping::new(file, 0, size, true)?.fill(0xA5);
+    Mapping::new(file, 0, size)?.fill(0xA5);
     Ok(())
 }
 
@@ -88,14 +88,20 @@ fn fill(file: &File, size: u64) -> Result<()> {
 fn access(ours: &File, theirs: &File, size: u64) -> Result<Vec<String>> {
     let mut buffer = vec![0x5A; size as usize];
     let mut other = buffer.clone();
-    let (ours, theirs) = (
-        Mapping::new(ours, 0, size, true)?,
-        Mapping::new(theirs, 0, size, true)?,
-    );
+    let (ours, theirs) = (Mapping::new(ours, 0, size)?, Mapping::new(theirs, 0, size)?);
     let copy = |mapping: &Mapping, buffer: &mut [u8]| {
         for _ in 0..(TURN / size).max(1) {
-            mapping.write(0, buffer);
-            mapping.read(0, buffer);
+            let length = mapping.len().min(buffer.len());
+            // SAFETY: Both have as many bytes, and nobody else uses the mapping's memory. The copies
+            // of the library itself go by words, as they must allow for others.
+            unsafe {
+                buffer
+                    .as_ptr()
+                    .copy_to_nonoverlapping(mapping.as_mut_ptr(), length);
+                mapping
+                    .as_ptr()
+                    .copy_to_nonoverlapping(buffer.as_mut_ptr(), length);
+            }
         }
         ensure!(buffer.iter().step_by(PAGE).all(|&byte| byte == 0x5A));
         Ok(())
@@ -113,7 +119,7 @@ fn access(ours: &File, theirs: &File, size: u64) -> Result<Vec<String>> {
 fn mapping(ours: &File, theirs: &File, size: u64) -> Result<Vec<String>> {
     let visit = |file: &File| {
         for _ in 0..(TURN / size).clamp(4, 256) {
-            let mapping = Mapping::new(file, 0, size, true)?;
+            let mapping = Mapping::new(file, 0, size)?;
             for page in (0..mapping.len()).step_by(PAGE) {
                 let word = mapping.atomic_u32(page);
                 word.store(word.load(Relaxed), Relaxed);
@@ -145,8 +151,8 @@ fn messages() -> Result<()> {
     slot.resize(PAGE as u64)?;
     let memfd = filled_memfd(PAGE as u64)?;
     let (ours, theirs) = (
-        Mapping::new(slot.file(), 0, PAGE as u64, true)?,
-        Mapping::new(&memfd, 0, PAGE as u64, true)?,
+        Mapping::new(slot.file(), 0, PAGE as u64)?,
+        Mapping::new(&memfd, 0, PAGE as u64)?,
     );
     let times = alternate(ROUNDS, [&mut || play(&ours), &mut || play(&theirs)])?;
     let per_message =

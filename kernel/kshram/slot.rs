@@ -20,9 +20,12 @@ use kx::{
     gate::Gate,
     mm, sched,
     shmem::{self, Memory},
-    task::{self, Comm, Pid},
+    task::{self, Comm, Pid, COMM_LEN},
 };
-use model::kshram::{mapping_end, pages};
+use model::{
+    ids::{self, Ids},
+    kshram::{mapping_end, pages},
+};
 
 pub(crate) type Label = [u8; abi::kshram::LABEL_LEN];
 
@@ -31,6 +34,18 @@ struct Sizer {
     pid: Pid,
     comm: Comm,
     at: u64,
+}
+
+impl Sizer {
+    /// Its number and name for the caller, who may not know either if it cannot be seen from there,
+    /// and the time.
+    fn describe(&self) -> Result<(u32, [u8; COMM_LEN], u64)> {
+        let number = task::with_current_namespace(|here| Ok(self.pid.number_in(here)))?;
+        Ok(match number {
+            Some(number) => (number.get().unsigned_abs(), self.comm.to_bytes(), self.at),
+            None => (0, Default::default(), self.at),
+        })
+    }
 }
 
 /// Mappings whose `mmap` is not over: others cannot find them yet.
@@ -119,6 +134,7 @@ impl Slot {
         };
         let _alone = self.gate.exclude()?;
         let old = self.unsealed_size()?;
+        self.memory.forget_policy(size);
         match size.cmp(&old) {
             Ordering::Less => self.shrink(old, size, force)?,
             Ordering::Equal => {}
@@ -200,7 +216,10 @@ impl Slot {
         self.memory
             .each_mapping(|_| mappings = mappings.saturating_add(1))?;
         let state = self.state.lock();
-        let sizer = state.sizer.as_ref();
+        let (sizer, sizer_comm, sized_at) = match &state.sizer {
+            Some(sizer) => sizer.describe()?,
+            None => (0, Default::default(), 0),
+        };
         Ok(abi::kshram::Slot {
             index,
             flags: match state.is_sealed {
@@ -212,39 +231,26 @@ impl Slot {
             generation: state.generation,
             opens: state.opens,
             mappings,
-            sizer: sizer.map_or(Ok(0), |sizer| number(&sizer.pid))?,
+            sizer,
             reserved: 0,
-            sized_at: sizer.map_or(0, |sizer| sizer.at),
-            sizer_comm: sizer.map_or_else(Default::default, |sizer| sizer.comm.to_bytes()),
+            sized_at,
+            sizer_comm,
             label: state.label,
         })
     }
 
-    /// The processes that map the slot, ascending, at most `most` of them; whether there were
-    /// more. `pids` is empty and has room for that many.
+    /// The processes that map the slot: the `most` lowest ids, ascending; whether there are more.
+    /// `pids` is empty and has room for that many.
     pub(crate) fn mappers(&self, pids: &mut KVVec<u32>, most: usize) -> Result<bool> {
-        let mut is_truncated = false;
-        self.memory.each_mapping(|pid| {
-            let pid = pid.unsigned_abs();
-            if pid == 0 {
-                return;
-            }
-            if let Err(place) = pids.binary_search(&pid) {
-                // Nothing is allocated: there is room.
-                is_truncated |=
-                    pids.len() >= most || pids.insert_within_capacity(place, pid).is_err();
-            }
-        })?;
-        Ok(is_truncated)
+        let mut words = KVVec::from_elem(0u64, ids::WORDS, GFP_KERNEL_ACCOUNT)?;
+        let mut seen = Ids::new(words.as_mut_slice());
+        self.memory
+            .each_mapping(|pid| seen.insert(pid.unsigned_abs()))?;
+        Ok(seen.lowest(most, |pid| {
+            // Nothing is allocated: there is room.
+            let _ = pids.push_within_capacity(pid);
+        }))
     }
-}
-
-/// The number of a process for the caller; 0 if it cannot be seen from there.
-fn number(pid: &Pid) -> Result<u32> {
-    task::with_current_namespace(|namespace| {
-        let number = pid.number_in(namespace);
-        Ok(number.map_or(0, |number| number.get().unsigned_abs()))
-    })
 }
 
 /// A mapping whose `mmap` is not over yet. Dropping it says that it is.

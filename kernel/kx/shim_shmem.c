@@ -11,6 +11,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
+#include <linux/threads.h>
 #include <linux/uio.h>
 
 #include "shim_shmem.h"
@@ -66,6 +67,17 @@ struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, 
 	return file;
 }
 
+/*
+ * The same memory for mappings. They may be writable all the same: the node
+ * decides that when they are made. Only what takes a writable file is refused
+ * to them: MADV_REMOVE, after which whoever touches the memory next would pay
+ * for new pages, and remap_file_pages() of what is writable.
+ */
+struct file *kx_shmem_shown(struct file *file)
+{
+	return dentry_open(&file->f_path, O_RDONLY | O_LARGEFILE, file->f_cred);
+}
+
 void kx_shmem_may_fail(struct file *file, int may_fail)
 {
 	const gfp_t flags = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
@@ -79,9 +91,43 @@ int kx_shmem_truncate(struct file *file, loff_t size)
 	return vfs_truncate(&file->f_path, size);
 }
 
-int kx_vfs_mmap(struct file *file, struct vm_area_struct *vma)
+/*
+ * shmem leaves private_data of its files alone: here, it becomes the operations
+ * of mappings, which kx_shmem_forget_policy() needs.
+ */
+int kx_shmem_map(struct file *shown, struct vm_area_struct *vma)
 {
-	return vfs_mmap(file, vma);
+	int err = vfs_mmap(shown, vma);
+
+	if (!err)
+		WRITE_ONCE(shown->private_data, (void *)vma->vm_ops);
+	return err;
+}
+
+/*
+ * mbind() on a mapping makes a policy of the file, which the kernel keeps when
+ * the mapping is gone. Only a mapping's operations can take it away; as there,
+ * a vma stands for a range. From the start on, no range ends within a policy
+ * that begins before it, so that nothing is allocated and the result is always
+ * 0, unless somebody sets policies meanwhile. The lock within is a spinlock:
+ * hence by parts.
+ */
+void kx_shmem_forget_policy(struct file *shown, u64 pages)
+{
+#ifdef CONFIG_NUMA
+	const struct vm_operations_struct *ops = READ_ONCE(shown->private_data);
+	const struct rb_root *policies = &SHMEM_I(file_inode(shown))->policy.root;
+	const pgoff_t step = 1024;
+	struct vm_area_struct part = { .vm_file = shown, .vm_end = step << PAGE_SHIFT };
+
+	/* Without a mapping there was none. */
+	if (!ops)
+		return;
+	for (; part.vm_pgoff < pages && !RB_EMPTY_ROOT(policies); part.vm_pgoff += step) {
+		ops->set_policy(&part, NULL);
+		cond_resched();
+	}
+#endif
 }
 
 unsigned long kx_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
@@ -105,6 +151,9 @@ unsigned long kx_mapped_end(struct file *file)
 	return end;
 }
 
+/* What model::ids has room for. */
+static_assert(PID_MAX_LIMIT <= 1 << 22);
+
 static pid_t number_of_owner(struct mm_struct *mm)
 {
 	struct task_struct *owner;
@@ -118,7 +167,12 @@ static pid_t number_of_owner(struct mm_struct *mm)
 	return number;
 }
 
-/* A vma leaves the tree before its mm goes away. */
+/*
+ * A vma leaves the tree before its mm goes away. There is no place in the tree
+ * to come back to once the lock was dropped, so it is held to the end, as in
+ * the kernel's own walks: forks, mmap() and exits of those who map the memory
+ * wait meanwhile. Hence each() takes the same few instructions for each.
+ */
 int kx_each_mapping(struct file *file, void (*each)(void *, int), void *context)
 {
 	struct address_space *mapping = file->f_mapping;

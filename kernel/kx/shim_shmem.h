@@ -15,9 +15,11 @@ struct vm_area_struct;
 
 struct vfsmount *kx_shmem_mount(void);
 struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, int may_swap);
+struct file *kx_shmem_shown(struct file *file);
 void kx_shmem_may_fail(struct file *file, int may_fail);
 int kx_shmem_truncate(struct file *file, loff_t size);
-int kx_vfs_mmap(struct file *file, struct vm_area_struct *vma);
+int kx_shmem_map(struct file *shown, struct vm_area_struct *vma);
+void kx_shmem_forget_policy(struct file *shown, u64 pages);
 unsigned long kx_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,
 				   unsigned long pgoff, unsigned long flags);
 unsigned long kx_mapped_end(struct file *file);

@@ -59,18 +59,48 @@ impl Drop for Mount {
     }
 }
 
-/// Shared memory.
+/// A reference to a file.
 ///
 /// # Invariants
 ///
-/// The file was made by `kx_shmem_file`, is open for reading and writing, and this value owns a
-/// reference to it.
-pub struct Memory(NonNull<bindings::file>);
+/// The pointer is to a file, of which this value owns a reference.
+struct OwnedFile(NonNull<bindings::file>);
 
-// SAFETY: The file's operations lock what they need to.
-unsafe impl Send for Memory {}
+// SAFETY: The operations of files lock what they need to.
+unsafe impl Send for OwnedFile {}
 // SAFETY: As above.
-unsafe impl Sync for Memory {}
+unsafe impl Sync for OwnedFile {}
+
+impl OwnedFile {
+    /// # Safety
+    ///
+    /// `file` is a reference that becomes this value's, or an error.
+    unsafe fn new(file: *mut bindings::file) -> Result<Self> {
+        // INVARIANT: By this function's requirements.
+        NonNull::new(from_err_ptr(file)?).map(Self).ok_or(ENOMEM)
+    }
+
+    fn as_ptr(&self) -> *mut bindings::file {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for OwnedFile {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant the reference is ours to give up. The last one may be a mapping's;
+        // either way shmem's own code does the rest.
+        unsafe { bindings::fput(self.0.as_ptr()) };
+    }
+}
+
+/// Shared memory: its file, and the same file open for reading only, which is what mappings have, so
+/// that nothing can be done to the memory by way of a mapping that takes a writable file.
+///
+/// # Invariants
+///
+/// The first was made by `kx_shmem_file` and is open for reading and writing; the second was made of
+/// it by `kx_shmem_shown`.
+pub struct Memory(OwnedFile, OwnedFile);
 
 impl Memory {
     /// Makes memory of `size` zero bytes, none of them allocated yet. Mappings show `name` in
@@ -81,12 +111,19 @@ impl Memory {
     /// [`ENOMEM`].
     pub fn new(mount: &Mount, name: &CStr, size: u64, may_swap: bool) -> Result<Self> {
         let size = i64::try_from(size).map_err(|_| EINVAL)?;
-        // SAFETY: The mount is valid by its invariant, and the name is copied.
-        let file = from_err_ptr(unsafe {
-            sys::kx_shmem_file(mount.0.as_ptr(), name.as_char_ptr(), size, may_swap.into())
-        })?;
+        // SAFETY: The mount is valid by its invariant, the name is copied, and the reference is new.
+        let file = unsafe {
+            let (mount, name) = (mount.0.as_ptr(), name.as_char_ptr());
+            OwnedFile::new(sys::kx_shmem_file(mount, name, size, may_swap.into()))
+        }?;
+        // SAFETY: The file was made just above, and the reference to the other one is new.
+        let shown = unsafe { OwnedFile::new(sys::kx_shmem_shown(file.as_ptr())) }?;
         // INVARIANT: Made just above.
-        NonNull::new(file).map(Self).ok_or(ENOMEM)
+        Ok(Self(file, shown))
+    }
+
+    fn shown(&self) -> *mut bindings::file {
+        self.1.as_ptr()
     }
 
     /// Bytes that are in memory now, in whole pages.
@@ -213,9 +250,17 @@ impl Memory {
         vma.set_dontexpand();
         // SAFETY: The vma is being set up, so that its file may still be changed, and the file is
         // valid by the invariant; `vma_set_file` takes a reference and gives up the old one.
-        unsafe { bindings::vma_set_file(vma.as_ptr(), self.0.as_ptr()) };
+        unsafe { bindings::vma_set_file(vma.as_ptr(), self.shown()) };
         // SAFETY: As above: what the memory's file does with a mapping of itself.
-        to_result(unsafe { sys::kx_vfs_mmap(self.0.as_ptr(), vma.as_ptr()) })
+        to_result(unsafe { sys::kx_shmem_map(self.shown(), vma.as_ptr()) })
+    }
+
+    /// Takes back what `mbind` on mappings said about where pages of the first `size` bytes are to
+    /// be allocated, so that whoever allocates them decides. Whoever may map the memory can say
+    /// that, even for reading only.
+    pub fn forget_policy(&self, size: u64) {
+        // SAFETY: The file is valid by the invariant and mapped by `kx_shmem_map` alone.
+        unsafe { sys::kx_shmem_forget_policy(self.shown(), size.div_ceil(PAGE)) };
     }
 
     /// Where in the address space of the current task a mapping fits best: so that huge pages can
@@ -232,7 +277,8 @@ impl Memory {
     }
 
     /// Calls `each` for each mapping with the number of its process in the pid namespace of the
-    /// current task, or 0 if it has none there. `each` must not allocate: reclaim may want the lock.
+    /// current task, or 0 if it has none there. `each` must not allocate, as reclaim may want the
+    /// lock, and must take no longer for many mappings than for few, as others wait for it.
     ///
     /// # Errors
     ///
@@ -250,14 +296,6 @@ impl Memory {
         to_result(unsafe {
             sys::kx_each_mapping(self.0.as_ptr(), call::<F>, (&raw mut each).cast())
         })
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant the reference is ours to give up. Its last one may be a
-        // mapping's; either way shmem's own code does the rest.
-        unsafe { bindings::fput(self.0.as_ptr()) };
     }
 }
 

@@ -258,15 +258,17 @@ extern "C" {
         size: bindings::loff_t,
         may_swap: ffi::c_int,
     ) -> *mut bindings::file;
+    pub(crate) fn kx_shmem_shown(file: *mut bindings::file) -> *mut bindings::file;
     pub(crate) fn kx_shmem_may_fail(file: *mut bindings::file, may_fail: ffi::c_int);
     pub(crate) fn kx_shmem_truncate(
         file: *mut bindings::file,
         size: bindings::loff_t,
     ) -> ffi::c_int;
-    pub(crate) fn kx_vfs_mmap(
-        file: *mut bindings::file,
+    pub(crate) fn kx_shmem_map(
+        shown: *mut bindings::file,
         vma: *mut bindings::vm_area_struct,
     ) -> ffi::c_int;
+    pub(crate) fn kx_shmem_forget_policy(shown: *mut bindings::file, pages: u64);
     pub(crate) fn kx_get_unmapped_area(
         file: *mut bindings::file,
         addr: ffi::c_ulong,

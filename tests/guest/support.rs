@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use workloads::{SysSetting, Workload};
 
 /// Runs a shell command to its end.
@@ -53,6 +53,29 @@ pub fn storm() -> Result<Vec<Workload>> {
         .iter()
         .map(|kind| Workload::start("storm", &[kind]))
         .collect()
+}
+
+/// Swap on compressed memory, until it is dropped.
+pub struct Swap;
+
+impl Swap {
+    /// Makes 64 MiB of it.
+    pub fn on() -> Result<Self> {
+        let done = shell(
+            "{ test -e /sys/block/zram0 || modprobe zram; } &&
+             echo 64M > /sys/block/zram0/disksize &&
+             mkswap /dev/zram0 && swapon /dev/zram0",
+        )?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "no zram ({})", said.trim());
+        Ok(Self)
+    }
+}
+
+impl Drop for Swap {
+    fn drop(&mut self) {
+        let _ = shell("swapoff /dev/zram0; echo 1 > /sys/block/zram0/reset; rmmod zram");
+    }
 }
 
 /// Whether storms shall last, as `cargo xtask test --long` asks.

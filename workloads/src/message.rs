@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::Read;
 
 use anyhow::{ensure, Result};
-use pagelens::kshram::Mapping;
+use pagelens::kshram::{Mapping, ReadMapping};
 
 /// The text at the beginning of the memory.
 #[must_use]
-pub fn read(memory: &Mapping) -> String {
+pub fn read(memory: &ReadMapping) -> String {
     let mut bytes = vec![0; memory.len().min(crate::map::PAGE)];
     memory.read(0, &mut bytes);
     let end = bytes.iter().position(|&byte| byte == 0);

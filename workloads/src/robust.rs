@@ -13,7 +13,7 @@ const SIZE: usize = size_of::<libc::pthread_mutex_t>() + size_of::<libc::pthread
 /// A robust mutex with a condition, at the beginning of a mapping.
 ///
 /// # Invariants
-/// The mapping is writable and starts with both, initialised by [`RobustMutex::create`] of this
+/// The mapping starts with both, initialised by [`RobustMutex::create`] of this
 /// process or of another that maps the same memory; it outlives this value.
 #[derive(Debug)]
 pub struct RobustMutex<'a> {
@@ -104,12 +104,12 @@ impl<'a> RobustMutex<'a> {
     }
 
     fn mutex(&self) -> *mut libc::pthread_mutex_t {
-        self.memory.as_ptr().cast()
+        self.memory.as_mut_ptr().cast()
     }
 
     fn condition(&self) -> *mut libc::pthread_cond_t {
         let mutex = size_of::<libc::pthread_mutex_t>();
-        self.memory.as_ptr().wrapping_add(mutex).cast()
+        self.memory.as_mut_ptr().wrapping_add(mutex).cast()
     }
 }
 

@@ -13,6 +13,7 @@
 pub mod cow;
 pub mod generation;
 pub mod group;
+pub mod ids;
 pub mod kshram;
 pub mod layout;
 pub mod ledger;

@@ -69,7 +69,7 @@ fn resizing_keeps_what_both_sizes_have_and_zeroes_the_rest() -> Result<()> {
     for (round, size) in sizes.into_iter().enumerate() {
         slot.resize(size)?;
         expected.resize(size as usize, 0);
-        let mapping = slot.map_range(0, size.next_multiple_of(PAGE), true)?;
+        let mapping = slot.map_range(0, size.next_multiple_of(PAGE))?;
         assert!(
             bytes(&mapping, 0, expected.len()) == expected,
             "after resizing to {size}"

@@ -29,7 +29,7 @@ fn ranges_within_the_last_page_of_the_size_can_be_mapped() -> Result<()> {
         (PAGE, 2 * PAGE),
         (2 * PAGE, PAGE),
     ] {
-        let mapping = slot.map_range(offset, length, true)?;
+        let mapping = slot.map_range(offset, length)?;
         if offset + length > 2 * PAGE {
             let mut byte = [0];
             mapping.read((2 * PAGE - offset) as usize, &mut byte);
@@ -44,10 +44,10 @@ fn ranges_within_the_last_page_of_the_size_can_be_mapped() -> Result<()> {
         (u64::MAX << 12, PAGE),
         (1, PAGE),
     ] {
-        let refused = slot.map_range(offset, length, true);
+        let refused = slot.map_range(offset, length);
         assert!(refused.is_err(), "{length} bytes from {offset} were mapped");
     }
-    assert_eq!(errno(slot.map_range(3 * PAGE, 1, true)), libc::EINVAL);
+    assert_eq!(errno(slot.map_range(3 * PAGE, 1)), libc::EINVAL);
     Ok(())
 }
 
@@ -83,8 +83,8 @@ fn a_read_only_descriptor_gives_read_only_mappings_for_ever() -> Result<()> {
     let _module = Module::load("kshram", &[])?;
     let slot = Slot::open_read_only(0)?;
     assert_eq!(errno(slot.map()), libc::EACCES);
-    let mapping = slot.map_range(0, PAGE, false)?;
-    let start = mapping.as_ptr().cast();
+    let mapping = slot.map_range_read_only(0, PAGE)?;
+    let start = mapping.as_ptr().cast_mut().cast();
     // SAFETY: If it succeeded, nothing would write there.
     let result = unsafe { libc::mprotect(start, 4096, libc::PROT_READ | libc::PROT_WRITE) };
     assert_eq!(result, -1, "the mapping became writable");
@@ -99,8 +99,8 @@ fn a_mapping_cannot_be_enlarged() -> Result<()> {
     let _module = Module::load("kshram", &[])?;
     let slot = Slot::open(0)?;
     slot.resize(2 * PAGE)?;
-    let mapping = slot.map_range(0, PAGE, true)?;
-    let start = mapping.as_ptr().cast();
+    let mapping = slot.map_range(0, PAGE)?;
+    let start = mapping.as_mut_ptr().cast();
     for (old, new) in [(4096, 8192), (4096, 3 << 12), (0, 8192)] {
         // SAFETY: The kernel refuses; else the test fails and nothing more is done.
         let moved = unsafe { libc::mremap(start, old, new, libc::MREMAP_MAYMOVE) };
@@ -114,7 +114,7 @@ fn mappings_of_a_slot_show_the_same_memory() -> Result<()> {
     let _module = Module::load("kshram", &[])?;
     let slot = Slot::open(0)?;
     slot.resize(8192)?;
-    let (whole, second) = (slot.map()?, slot.map_range(PAGE, PAGE, true)?);
+    let (whole, second) = (slot.map()?, slot.map_range(PAGE, PAGE)?);
     second.write(5, b"same");
     let mut seen = [0; 4];
     whole.read(4096 + 5, &mut seen);

@@ -10,6 +10,7 @@ mod faults;
 mod file;
 mod fuzz;
 mod mapping;
+mod neighbours;
 mod races;
 mod size;
 

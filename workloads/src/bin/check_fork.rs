@@ -27,7 +27,7 @@ fn main() -> Result<()> {
 fn map() -> Result<Mapping> {
     let slot = Slot::open(0)?;
     let first_page = workloads::map::PAGE as u64;
-    Ok(slot.map_range(0, first_page, true)?)
+    Ok(slot.map_range(0, first_page)?)
 }
 
 fn write(text: &str) -> Result<()> {

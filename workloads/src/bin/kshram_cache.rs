@@ -15,9 +15,9 @@ use pagelens::kshram::{Control, Mapping, Slot};
 /// Bytes of an entry.
 const ENTRY: usize = 64;
 /// In the first entry, which is the header: how many entries follow, or 0 while they are built.
-const COUNT: usize = 8;
+const COUNT: usize = 4;
 /// What the header starts with: the format of the table.
-const FORMAT: u64 = u64::from_le_bytes(*b"cache v1");
+const FORMAT: u32 = u32::from_le_bytes(*b"kc02");
 /// Rounds of mixing that an entry takes.
 const ROUNDS: u32 = 200;
 
@@ -53,42 +53,42 @@ fn open(slot: &Slot, size: u64) -> Result<Option<Mapping>> {
         return Ok(None);
     }
     let table = slot.map()?;
-    let is_complete = table.atomic_u64(COUNT).load(Acquire) == count(size)
-        && table.atomic_u64(0).load(Acquire) == FORMAT;
+    let is_complete = table.atomic_u32(COUNT).load(Acquire) == count(size)
+        && table.atomic_u32(0).load(Acquire) == FORMAT;
     Ok(is_complete.then_some(table))
 }
 
 fn build(slot: &Slot, size: u64) -> Result<Mapping> {
     slot.resize(size)?;
     let table = slot.map()?;
-    table.atomic_u64(COUNT).store(0, Release);
+    table.atomic_u32(COUNT).store(0, Release);
     for index in 0..count(size) {
         table.write(offset(index), &compute(index));
     }
-    table.atomic_u64(0).store(FORMAT, Release);
-    table.atomic_u64(COUNT).store(count(size), Release);
+    table.atomic_u32(0).store(FORMAT, Release);
+    table.atomic_u32(COUNT).store(count(size), Release);
     Control::open()?.label(slot.index(), "kshram_cache")?;
     Ok(table)
 }
 
-/// How many entries fit behind the header.
-fn count(size: u64) -> u64 {
-    size / ENTRY as u64 - 1
+/// How many entries fit behind the header. A slot is smaller than 2 GiB.
+fn count(size: u64) -> u32 {
+    (size / ENTRY as u64 - 1) as u32
 }
 
-fn offset(index: u64) -> usize {
+fn offset(index: u32) -> usize {
     (index as usize + 1) * ENTRY
 }
 
-fn entry(table: &Mapping, index: u64) -> [u8; ENTRY] {
+fn entry(table: &Mapping, index: u32) -> [u8; ENTRY] {
     let mut entry = [0; ENTRY];
     table.read(offset(index), &mut entry);
     entry
 }
 
 /// Stands for a query or a parse that takes about a microsecond.
-fn compute(index: u64) -> [u8; ENTRY] {
-    let mut mixed = index ^ FORMAT;
+fn compute(index: u32) -> [u8; ENTRY] {
+    let mut mixed = u64::from(index ^ FORMAT);
     let mut entry = [0; ENTRY];
     for bytes in entry.chunks_exact_mut(8) {
         for _ in 0..ROUNDS / 8 {

@@ -7,6 +7,7 @@
 //! | step | |
 //! |---|---|
 //! | `resize:SIZE` | |
+//! | `sizer` | answers the pid and the name of who set the size last, as far as they can be seen |
 //! | `map` | all of it |
 //! | `unmap` | all mappings |
 //! | `close` | the descriptor; mappings stay |
@@ -21,7 +22,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{bail, Context, Result};
-use pagelens::kshram::{Mapping, Slot};
+use pagelens::kshram::{Control, Mapping, Slot};
 use workloads::process;
 use workloads::robust::RobustMutex;
 use workloads::say;
@@ -50,6 +51,7 @@ impl User {
         let (word, rest) = step.split_once(':').unwrap_or((step, ""));
         match word {
             "resize" => self.slot()?.resize(rest.parse()?)?,
+            "sizer" => return self.sizer().map(Some),
             "map" => {
                 let mapping = self.slot()?.map()?;
                 self.mappings.push(mapping);
@@ -77,6 +79,13 @@ impl User {
         self.slot.as_ref().context("it is closed")
     }
 
+    fn sizer(&self) -> Result<String> {
+        let slot = Control::open()?.slot(self.slot()?.index())?;
+        let sizer = slot.sizer.context("nobody set the size")?;
+        let pid = sizer.pid.map_or("none".to_owned(), |pid| pid.to_string());
+        Ok(format!("{pid} {}", sizer.name))
+    }
+
     fn last(&self) -> Result<&Mapping> {
         self.mappings.last().context("nothing is mapped")
     }
@@ -91,7 +100,7 @@ impl User {
         let memory = self.last()?;
         let mutex = RobustMutex::open(memory)?;
         let _held = mutex.lock()?;
-        memory.atomic_u64(FIRST).fetch_add(1, Relaxed);
+        memory.atomic_u32(FIRST).fetch_add(1, Relaxed);
         say("ok")?;
         process::sleep_for_ever();
         Ok(())
@@ -101,7 +110,7 @@ impl User {
         let memory = self.last()?;
         let mutex = RobustMutex::open(memory)?;
         let mut held = mutex.lock()?;
-        let (first, second) = (memory.atomic_u64(FIRST), memory.atomic_u64(SECOND));
+        let (first, second) = (memory.atomic_u32(FIRST), memory.atomic_u32(SECOND));
         let answer = match held.owner_died {
             true => {
                 // The second is written last: it tells what was finished.
@@ -121,11 +130,11 @@ impl User {
         Ok(answer.to_owned())
     }
 
-    fn wait_for(&self, updates: u64) -> Result<()> {
+    fn wait_for(&self, updates: u32) -> Result<()> {
         let memory = self.last()?;
         let mutex = RobustMutex::open(memory)?;
         let mut held = mutex.lock()?;
-        while memory.atomic_u64(SECOND).load(Relaxed) < updates {
+        while memory.atomic_u32(SECOND).load(Relaxed) < updates {
             held.wait()?;
         }
         Ok(())

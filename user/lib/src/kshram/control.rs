@@ -58,7 +58,7 @@ pub struct Description {
 pub struct Sizer {
     /// The process; `None` if it is not of this pid namespace.
     pub pid: Option<u32>,
-    /// The name of its thread.
+    /// The name of its thread; empty if it is not of this pid namespace.
     pub name: String,
     /// When, in the time of CLOCK_MONOTONIC.
     pub at: Duration,

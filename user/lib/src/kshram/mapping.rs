@@ -3,45 +3,67 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::slice;
+use std::sync::atomic::AtomicU32;
 
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
-/// A mapping of a slot. It stays until it is dropped, whether the slot is closed or the module
-/// unloaded, and a fork inherits it.
+use super::words::{self, WORD};
+
+/// A mapping of a slot for reading. It stays until it is dropped, whether the slot is closed or the
+/// module unloaded, and a fork inherits it.
 ///
-/// Other processes may change the memory at any time, so there is no slice of it: copy in and out,
-/// or use atomics. If somebody resizes the slot by force below what is mapped here, accesses beyond
-/// its new end raise SIGBUS.
+/// Others may change the memory at any time, so there is no slice of it: copy it out. If somebody
+/// resizes the slot by force below what is mapped here, accesses beyond its new end raise SIGBUS.
+///
+/// ```
+/// use pagelens::kshram::ReadMapping;
+///
+/// fn first_byte(memory: &ReadMapping) -> u8 {
+///     let mut byte = [0];
+///     memory.read(0, &mut byte);
+///     byte[0]
+/// }
+/// ```
+///
+/// What is mapped for reading cannot be written:
+///
+/// ```compile_fail
+/// use pagelens::kshram::ReadMapping;
+///
+/// fn clear(memory: &ReadMapping) {
+///     memory.write(0, &[0]);
+/// }
+/// ```
 ///
 /// # Invariants
-/// `start .. start + length` is a mapping that this value owns; nothing but raw pointers and atomics
-/// refer to its memory.
+/// The whole pages in which the `length` bytes from `start` on lie are a mapping that this value owns.
+/// Safe code accesses its memory by shared references to atomic words of 32 bits alone.
 #[derive(Debug)]
-pub struct Mapping {
+pub struct ReadMapping {
     start: NonNull<u8>,
     length: usize,
 }
 
-// SAFETY: The memory is accessed by atomics and by copies whose races the documentation leaves to
-// the caller, as with any memory that other processes share.
-unsafe impl Send for Mapping {}
-// SAFETY: As above.
-unsafe impl Sync for Mapping {}
+// SAFETY: A mapping belongs to no thread.
+unsafe impl Send for ReadMapping {}
+// SAFETY: By the invariant all accesses of safe code are atomic and of one size.
+unsafe impl Sync for ReadMapping {}
 
-impl Mapping {
-    /// Maps part of any file that can be shared: a slot ([`super::Slot::map`] is simpler), or a
-    /// memfd to compare with.
+impl ReadMapping {
+    /// Maps part of any file that can be shared: a slot ([`super::Slot::map_range_read_only`] is
+    /// simpler), or a memfd to compare with.
     ///
     /// # Errors
     /// What the kernel answers.
-    pub fn new(file: &File, offset: u64, length: u64, is_writable: bool) -> io::Result<Self> {
+    pub fn new(file: &File, offset: u64, length: u64) -> io::Result<Self> {
+        Self::map(file, offset, length, ProtFlags::READ)
+    }
+
+    fn map(file: &File, offset: u64, length: u64, protection: ProtFlags) -> io::Result<Self> {
         let length = usize::try_from(length).map_err(io::Error::other)?;
-        let protection = match is_writable {
-            true => ProtFlags::READ | ProtFlags::WRITE,
-            false => ProtFlags::READ,
-        };
         // SAFETY: Without MAP_FIXED the kernel picks a free range: no memory that anyone refers to
         // is replaced.
         let start = unsafe {
@@ -72,7 +94,7 @@ impl Mapping {
 
     /// The first address.
     #[must_use]
-    pub fn as_ptr(&self) -> *mut u8 {
+    pub fn as_ptr(&self) -> *const u8 {
         self.start.as_ptr()
     }
 
@@ -81,68 +103,96 @@ impl Mapping {
     /// # Panics
     /// If the range is not within the mapping.
     pub fn read(&self, offset: usize, to: &mut [u8]) {
-        let from = self.at(offset, to.len());
-        // SAFETY: `at` checked the range, and `to` is memory of its own.
-        unsafe { ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
+        self.expect_within(offset, to.len());
+        words::read(self.words(), offset, to);
     }
 
-    /// Copies into the memory, which must be mapped for writing.
-    ///
-    /// # Panics
-    /// If the range is not within the mapping.
-    pub fn write(&self, offset: usize, from: &[u8]) {
-        let to = self.at(offset, from.len());
-        // SAFETY: `at` checked the range, and `from` is memory of its own.
-        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
+    /// The memory, up to the end of the word in which the last byte lies.
+    fn words(&self) -> &[AtomicU32] {
+        let start = self.start.as_ptr().cast();
+        // SAFETY: By the invariant the words are mapped, readable, and live as long as this value; a
+        // page's start is aligned. Any bytes are a word. If the memory is read-only, so is what this
+        // type does with the words.
+        unsafe { slice::from_raw_parts(start, self.length.div_ceil(WORD)) }
     }
 
-    /// Sets all of it, which must be mapped for writing, to one byte.
-    pub fn fill(&self, byte: u8) {
-        // SAFETY: By the invariant the range is a mapping of ours.
-        unsafe { ptr::write_bytes(self.start.as_ptr(), byte, self.length) };
-    }
-
-    /// A number in the memory that processes may wait for and change together.
-    ///
-    /// # Panics
-    /// If it is not within the mapping, or `offset` is no multiple of 4.
-    #[must_use]
-    pub fn atomic_u32(&self, offset: usize) -> &AtomicU32 {
-        let at = self.at(offset, size_of::<AtomicU32>()).cast::<u32>();
-        assert!(at.is_aligned(), "{offset} is no multiple of 4");
-        // SAFETY: It is within the mapping and aligned, and others access it by atomics too, or by
-        // copies that the documentation leaves to the caller.
-        unsafe { AtomicU32::from_ptr(at) }
-    }
-
-    /// As [`Mapping::atomic_u32`], at a multiple of 8.
-    ///
-    /// # Panics
-    /// As [`Mapping::atomic_u32`].
-    #[must_use]
-    pub fn atomic_u64(&self, offset: usize) -> &AtomicU64 {
-        let at = self.at(offset, size_of::<AtomicU64>()).cast::<u64>();
-        assert!(at.is_aligned(), "{offset} is no multiple of 8");
-        // SAFETY: As in `atomic_u32`.
-        unsafe { AtomicU64::from_ptr(at) }
-    }
-
-    fn at(&self, offset: usize, length: usize) -> *mut u8 {
+    fn expect_within(&self, offset: usize, length: usize) {
         let end = offset.checked_add(length);
         assert!(
             end.is_some_and(|end| end <= self.length),
             "{length} bytes at {offset} are not within a mapping of {}",
             self.length
         );
-        // SAFETY: Checked just above.
-        unsafe { self.start.as_ptr().add(offset) }
     }
 }
 
-impl Drop for Mapping {
+impl Drop for ReadMapping {
     fn drop(&mut self) {
         // SAFETY: By the invariant nobody refers to the memory any more. It cannot fail for a range
         // that was mapped as a whole, and would leave it mapped if it did.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
+/// A mapping of a slot for reading and writing: a [`ReadMapping`] and more.
+///
+/// Threads and processes may write to the same bytes at the same time. Then some of each may be what
+/// stays; to agree on who writes, use [`Mapping::atomic_u32`], futexes, or locks in the memory.
+///
+/// # Invariants
+/// The mapping is writable.
+#[derive(Debug)]
+pub struct Mapping(ReadMapping);
+
+impl Mapping {
+    /// As [`ReadMapping::new`], for writing too.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub fn new(file: &File, offset: u64, length: u64) -> io::Result<Self> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // INVARIANT: By the protection.
+        ReadMapping::map(file, offset, length, protection).map(Self)
+    }
+
+    /// The first address.
+    #[must_use]
+    pub fn as_mut_ptr(&self) -> *mut u8 {
+        self.0.start.as_ptr()
+    }
+
+    /// Copies into the memory.
+    ///
+    /// # Panics
+    /// If the range is not within the mapping.
+    pub fn write(&self, offset: usize, from: &[u8]) {
+        self.expect_within(offset, from.len());
+        words::write(self.words(), offset, from);
+    }
+
+    /// Sets all of it to one byte.
+    pub fn fill(&self, byte: u8) {
+        words::fill(self.words(), self.len(), byte);
+    }
+
+    /// A number in the memory that threads and processes may wait for and change together.
+    ///
+    /// There is none of 64 bits: a race between accesses of different sizes would be undefined.
+    ///
+    /// # Panics
+    /// If it is not within the mapping, or `offset` is no multiple of 4.
+    #[must_use]
+    pub fn atomic_u32(&self, offset: usize) -> &AtomicU32 {
+        self.expect_within(offset, WORD);
+        assert!(offset % WORD == 0, "{offset} is no multiple of 4");
+        &self.words()[offset / WORD]
+    }
+}
+
+impl Deref for Mapping {
+    type Target = ReadMapping;
+
+    fn deref(&self) -> &ReadMapping {
+        &self.0
     }
 }

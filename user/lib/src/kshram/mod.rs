@@ -9,6 +9,7 @@ mod control;
 mod ioctl;
 #[allow(unsafe_code)] // memory that other processes write to
 mod mapping;
+mod words;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -19,7 +20,7 @@ use model::kshram::Line;
 use crate::error::{Error, Result};
 
 pub use control::{Control, Description, Info, Sizer};
-pub use mapping::Mapping;
+pub use mapping::{Mapping, ReadMapping};
 
 /// The file that lists all slots and their sizes.
 pub const LIST: &str = "/proc/kshram";
@@ -118,17 +119,24 @@ impl Slot {
     /// # Errors
     /// [`Error::Slot`].
     pub fn map(&self) -> Result<Mapping> {
-        self.map_range(0, self.size()?, true)
+        self.map_range(0, self.size()?)
     }
 
-    /// Maps `length` bytes from `offset` on, a multiple of the page size.
+    /// Maps `length` bytes from `offset` on, a multiple of the page size, for reading and writing.
     ///
     /// # Errors
-    /// [`Error::Slot`] with `EINVAL` if the slot has not that many pages, or `EACCES` for writing
-    /// through a read-only descriptor.
-    pub fn map_range(&self, offset: u64, length: u64, is_writable: bool) -> Result<Mapping> {
-        Mapping::new(&self.file, offset, length, is_writable)
-            .map_err(|source| self.error("map", source))
+    /// [`Error::Slot`] with `EINVAL` if the slot has not that many pages, or `EACCES` through a
+    /// read-only descriptor.
+    pub fn map_range(&self, offset: u64, length: u64) -> Result<Mapping> {
+        Mapping::new(&self.file, offset, length).map_err(|source| self.error("map", source))
+    }
+
+    /// As [`Slot::map_range`], for reading alone.
+    ///
+    /// # Errors
+    /// As [`Slot::map_range`], without `EACCES`.
+    pub fn map_range_read_only(&self, offset: u64, length: u64) -> Result<ReadMapping> {
+        ReadMapping::new(&self.file, offset, length).map_err(|source| self.error("map", source))
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> Error {

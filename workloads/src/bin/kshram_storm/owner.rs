@@ -94,8 +94,8 @@ impl Owner {
             self.mappings.swap_remove(victim);
         }
         let end = (self.model.len() as u64).next_multiple_of(PAGE);
-        self.mappings.push(self.slot.map_range(0, end, true)?);
-        let too_much = self.slot.map_range(0, end + PAGE, true);
+        self.mappings.push(self.slot.map_range(0, end)?);
+        let too_much = self.slot.map_range(0, end + PAGE);
         ensure!(too_much.is_err(), "more than the slot has was mapped");
         Ok(())
     }

@@ -71,10 +71,10 @@ impl Visitor {
         let slot = Slot::open_read_only(self.random.of(0..OWNERS))?;
         let size = slot.size()?;
         ensure!(
-            slot.map_range(0, size, true).is_err(),
+            slot.map_range(0, size).is_err(),
             "writable through a read-only descriptor"
         );
-        match slot.map_range(0, size, false) {
+        match slot.map_range_read_only(0, size) {
             Ok(mapping) => {
                 let mut seen = vec![0; self.random.below(20_000).min(size) as usize];
                 mapping.read(mapping.len() - seen.len(), &mut seen);
@@ -199,7 +199,7 @@ fn map_some(slot: &Slot, random: &mut Random) -> Result<Option<(Mapping, usize)>
         false => 0,
     };
     let length = 1 + random.below(size - first);
-    match slot.map_range(first, length, true) {
+    match slot.map_range(first, length) {
         Ok(mapping) => Ok(Some((mapping, first as usize))),
         Err(error) if errno(&error) == 22 => Ok(None),
         Err(error) => bail!(error),
