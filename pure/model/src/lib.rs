@@ -16,6 +16,7 @@ pub mod group;
 pub mod kshram;
 pub mod layout;
 pub mod ledger;
+pub mod lowest;
 pub mod memory_info;
 pub mod memuse;
 pub mod pf_stat;

@@ -2,6 +2,7 @@
 //! What the figures mean, tried with values of all kinds. Small enough for Miri.
 
 mod group;
+mod lowest;
 mod memory_info;
 mod memuse;
 mod pte;
