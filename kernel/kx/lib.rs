@@ -15,6 +15,7 @@
 //! - No globals: every module links a copy of its own.
 
 pub mod after;
+pub mod charged;
 pub mod chunked;
 pub mod cow;
 pub mod device;

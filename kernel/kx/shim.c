@@ -51,11 +51,21 @@ int kx_log_ratelimit(void)
 	return __ratelimit(&state);
 }
 
-/* chunked.rs: fails rather than letting the OOM killer find the memory. */
+/*
+ * chunked.rs, charged.rs: the caller's cgroup pays, and the allocation fails
+ * rather than letting an OOM killer find the memory.
+ */
+
+#define CHARGED (GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
 
 void *kx_page_alloc(void)
 {
-	return (void *)__get_free_page(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+	return (void *)__get_free_page(CHARGED);
+}
+
+void *kx_charged_alloc(size_t size)
+{
+	return kvzalloc(size, CHARGED);
 }
 
 /* task.rs */
@@ -65,6 +75,19 @@ struct pid *kx_get_pid(struct pid *pid)
 	return get_pid(pid);
 }
 
+struct mm_struct *kx_thread_mm(struct task_struct *thread)
+{
+	struct mm_struct *mm = NULL;
+
+	task_lock(thread);
+	if (!(thread->flags & PF_KTHREAD))
+		mm = thread->mm;
+	if (mm)
+		mmgrab(mm);
+	task_unlock(thread);
+	return mm;
+}
+
 struct mm_struct *kx_process_mm(struct task_struct *leader)
 {
 	struct mm_struct *mm = NULL;
@@ -72,12 +95,7 @@ struct mm_struct *kx_process_mm(struct task_struct *leader)
 
 	rcu_read_lock();
 	for_each_thread(leader, thread) {
-		task_lock(thread);
-		if (!(thread->flags & PF_KTHREAD))
-			mm = thread->mm;
-		if (mm)
-			mmgrab(mm);
-		task_unlock(thread);
+		mm = kx_thread_mm(thread);
 		if (mm)
 			break;
 	}
@@ -86,11 +104,6 @@ struct mm_struct *kx_process_mm(struct task_struct *leader)
 }
 
 /* target.rs */
-
-void kx_put_task(struct task_struct *task)
-{
-	put_task_struct(task);
-}
 
 int kx_exec_lock(struct task_struct *task)
 {
@@ -102,35 +115,27 @@ void kx_exec_unlock(struct task_struct *task)
 	up_read(&task->signal->exec_update_lock);
 }
 
-static bool has_same_ids(const struct cred *cred, const struct cred *of)
+int kx_is_same_process(const struct task_struct *a, const struct task_struct *b)
 {
-	return uid_eq(cred->uid, of->euid) && uid_eq(cred->uid, of->suid) &&
-	       uid_eq(cred->uid, of->uid) && gid_eq(cred->gid, of->egid) &&
-	       gid_eq(cred->gid, of->sgid) && gid_eq(cred->gid, of->gid);
+	return a->signal == b->signal;
 }
 
 /*
- * What ptrace_may_access() decides for PTRACE_MODE_READ_REALCREDS, without the
- * security modules: neither it nor their hook is exported.
+ * Whether the program of @task lets its owner look into it, and in whose user
+ * namespace it runs; for an RCU read section, after the credentials were read.
  */
-int kx_may_inspect(struct task_struct *task)
+int kx_is_dumpable(const struct task_struct *task, struct user_namespace **ns)
 {
 	const struct task_exec_state *state;
-	const struct cred *cred;
-	bool may;
 
-	if (same_thread_group(task, current))
-		return 1;
-	rcu_read_lock();
-	cred = __task_cred(task);
-	may = has_same_ids(current_cred(), cred) || ns_capable(cred->user_ns, CAP_SYS_PTRACE);
-	/* Who gives up rights and becomes undumpable does it in that order. */
+	/*
+	 * Pairs with the barrier in commit_creds(): who gives up rights becomes
+	 * undumpable before that shows.
+	 */
 	smp_rmb();
 	state = rcu_dereference(task->exec_state);
-	may = may && (READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER ||
-		      ns_capable(state->user_ns, CAP_SYS_PTRACE));
-	rcu_read_unlock();
-	return may;
+	*ns = state->user_ns;
+	return READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER;
 }
 
 int kx_is_kthread(const struct task_struct *task)
@@ -138,16 +143,42 @@ int kx_is_kthread(const struct task_struct *task)
 	return (task->flags & PF_KTHREAD) != 0;
 }
 
-/* A leader that has ended has given up its stack, but stays in the count. */
+/*
+ * The thread of the process of @task that follows @thread, or is the first if
+ * there is none; for an RCU read section in which @thread was on the list.
+ * @task may have left it: what is looked at, its signal_struct, it keeps.
+ */
+struct task_struct *kx_next_thread(const struct task_struct *task, struct task_struct *thread)
+{
+	struct list_head *threads = &task->signal->thread_head;
+
+	return list_next_or_null_rcu(threads, thread ? &thread->thread_node : threads,
+				     struct task_struct, thread_node);
+}
+
+int kx_is_listed(const struct task_struct *thread)
+{
+	return pid_alive(thread);
+}
+
+unsigned int kx_thread_count(const struct task_struct *task)
+{
+	return READ_ONCE(task->signal->nr_threads);
+}
+
+/*
+ * The first thread of the list is the leader, unless it is on its way out after
+ * an exec. One that has ended has given up its stack, but stays in the count for
+ * as long as there are others. For a process that has a living thread.
+ */
 unsigned long kx_kernel_stacks(const struct task_struct *task)
 {
-	const struct task_struct *leader;
-	unsigned long stacks;
+	unsigned long stacks = kx_thread_count(task);
+	const struct task_struct *first;
 
 	rcu_read_lock();
-	leader = READ_ONCE(task->group_leader);
-	stacks = READ_ONCE(task->signal->nr_threads);
-	if (stacks && !refcount_read(&leader->stack_refcount))
+	first = kx_next_thread(task, NULL);
+	if (stacks > 1 && first && !refcount_read(&first->stack_refcount))
 		stacks--;
 	rcu_read_unlock();
 	return stacks * THREAD_SIZE;
@@ -157,24 +188,16 @@ unsigned long kx_kernel_stacks(const struct task_struct *task)
  * A thread cannot lose its kernel stack, where its user registers are, before
  * it has given up its mm, for which it needs the lock that is held here.
  */
-unsigned long kx_thread_stack_pointers(struct task_struct *task, const struct mm_struct *mm,
-				       u64 *pointers, unsigned long room)
+int kx_stack_pointer(struct task_struct *thread, const struct mm_struct *mm, u64 *pointer)
 {
-	struct task_struct *thread;
-	unsigned long found = 0;
+	int is_there;
 
-	rcu_read_lock();
-	for_each_thread(task, thread) {
-		task_lock(thread);
-		if (thread->mm == mm) {
-			if (found < room)
-				pointers[found] = READ_ONCE(task_pt_regs(thread)->sp);
-			found++;
-		}
-		task_unlock(thread);
-	}
-	rcu_read_unlock();
-	return found;
+	task_lock(thread);
+	is_there = thread->mm == mm;
+	if (is_there)
+		*pointer = READ_ONCE(task_pt_regs(thread)->sp);
+	task_unlock(thread);
+	return is_there;
 }
 
 /* mm.rs */

@@ -14,6 +14,7 @@ struct inode;
 struct mm_struct;
 struct pid;
 struct task_struct;
+struct user_namespace;
 struct vm_area_struct;
 
 /* sched.rs */
@@ -26,19 +27,25 @@ int kx_log_ratelimit(void);
 /* chunked.rs */
 void *kx_page_alloc(void);
 
+/* charged.rs */
+void *kx_charged_alloc(size_t size);
+
 /* task.rs */
 struct pid *kx_get_pid(struct pid *pid);
+struct mm_struct *kx_thread_mm(struct task_struct *thread);
 struct mm_struct *kx_process_mm(struct task_struct *leader);
 
 /* target.rs */
-void kx_put_task(struct task_struct *task);
 int kx_exec_lock(struct task_struct *task);
 void kx_exec_unlock(struct task_struct *task);
-int kx_may_inspect(struct task_struct *task);
+int kx_is_same_process(const struct task_struct *a, const struct task_struct *b);
+int kx_is_dumpable(const struct task_struct *task, struct user_namespace **ns);
 int kx_is_kthread(const struct task_struct *task);
+struct task_struct *kx_next_thread(const struct task_struct *task, struct task_struct *thread);
+int kx_is_listed(const struct task_struct *thread);
+unsigned int kx_thread_count(const struct task_struct *task);
 unsigned long kx_kernel_stacks(const struct task_struct *task);
-unsigned long kx_thread_stack_pointers(struct task_struct *task, const struct mm_struct *mm,
-				       u64 *pointers, unsigned long room);
+int kx_stack_pointer(struct task_struct *thread, const struct mm_struct *mm, u64 *pointer);
 
 /* mm.rs */
 unsigned long kx_page_table_bytes(const struct mm_struct *mm);

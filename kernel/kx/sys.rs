@@ -16,22 +16,35 @@ extern "C" {
     pub(crate) fn kx_log_ratelimit() -> ffi::c_int;
 
     pub(crate) fn kx_page_alloc() -> *mut ffi::c_void;
+    pub(crate) fn kx_charged_alloc(size: usize) -> *mut ffi::c_void;
 
     pub(crate) fn kx_get_pid(pid: *mut bindings::pid) -> *mut bindings::pid;
+    pub(crate) fn kx_thread_mm(thread: *mut bindings::task_struct) -> *mut bindings::mm_struct;
     pub(crate) fn kx_process_mm(leader: *mut bindings::task_struct) -> *mut bindings::mm_struct;
 
-    pub(crate) fn kx_put_task(task: *mut bindings::task_struct);
     pub(crate) fn kx_exec_lock(task: *mut bindings::task_struct) -> ffi::c_int;
     pub(crate) fn kx_exec_unlock(task: *mut bindings::task_struct);
-    pub(crate) fn kx_may_inspect(task: *mut bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_is_same_process(
+        a: *const bindings::task_struct,
+        b: *const bindings::task_struct,
+    ) -> ffi::c_int;
+    pub(crate) fn kx_is_dumpable(
+        task: *const bindings::task_struct,
+        ns: *mut *mut bindings::user_namespace,
+    ) -> ffi::c_int;
     pub(crate) fn kx_is_kthread(task: *const bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_next_thread(
+        task: *const bindings::task_struct,
+        thread: *mut bindings::task_struct,
+    ) -> *mut bindings::task_struct;
+    pub(crate) fn kx_is_listed(thread: *const bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_thread_count(task: *const bindings::task_struct) -> ffi::c_uint;
     pub(crate) fn kx_kernel_stacks(task: *const bindings::task_struct) -> ffi::c_ulong;
-    pub(crate) fn kx_thread_stack_pointers(
-        task: *mut bindings::task_struct,
+    pub(crate) fn kx_stack_pointer(
+        thread: *mut bindings::task_struct,
         mm: *const bindings::mm_struct,
-        pointers: *mut u64,
-        room: ffi::c_ulong,
-    ) -> ffi::c_ulong;
+        pointer: *mut u64,
+    ) -> ffi::c_int;
 
     pub(crate) fn kx_page_table_bytes(mm: *const bindings::mm_struct) -> ffi::c_ulong;
     pub(crate) fn kx_swapped_pages(mm: *mut bindings::mm_struct) -> ffi::c_ulong;

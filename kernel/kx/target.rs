@@ -4,25 +4,34 @@
 //! Locks: the target's `exec_update_lock` outside of everything else, so that permission and
 //! address space belong to the same program; then RCU, then a thread's `alloc_lock`. Nothing is
 //! locked when a function returns.
+//!
+//! # Threads that are gone
+//!
+//! The thread that was named may be reaped at any time, by an exec of another thread too, and then
+//! what its fields point to may be freed: `group_leader`, the neighbours in lists. A reference to a
+//! thread keeps its `signal_struct`, which is the process's as long as there is one, and which has
+//! the list of the threads and the `exec_update_lock`; also its own credentials, as they were.
 
-use crate::{mm::Mm, sys};
-use core::ptr::NonNull;
-use kernel::{bindings, error::to_result, prelude::*, sync::aref::ARef};
+use crate::{mm::Mm, sched, sys};
+use core::{
+    iter::{from_fn, once},
+    ptr::{self, NonNull},
+};
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    sync::{aref::ARef, rcu},
+    task::Task,
+};
 
-/// Room for threads that start between counting them and looking at them.
-const SPARE: usize = 16;
+/// Threads that are looked at in one RCU read section, unless the thread at which one ended was
+/// gone when the next should go on. Few, as whoever is preempted in such a section keeps the whole
+/// machine waiting for its end: for seconds, where thousands want to run.
+const BATCH: usize = 256;
 
-/// A process.
-///
-/// # Invariants
-///
-/// The pointer is to one of its threads, of which this value owns a reference.
-pub struct Target(NonNull<bindings::task_struct>);
-
-// SAFETY: A task is reference-counted atomically, and the methods may be called from any task.
-unsafe impl Send for Target {}
-// SAFETY: As above.
-unsafe impl Sync for Target {}
+/// A process, by one of its threads.
+pub struct Target(ARef<Task>);
 
 impl Target {
     /// The process that has a thread of this number in the caller's pid namespace.
@@ -34,13 +43,16 @@ impl Target {
         let task = unsafe { bindings::get_pid_task(pid, bindings::pid_type_PIDTYPE_PID) };
         // SAFETY: As above; the reference is given up.
         unsafe { bindings::put_pid(pid) };
-        // INVARIANT: `get_pid_task` took a reference.
-        NonNull::new(task).map(Self)
+        // SAFETY: `get_pid_task` took a reference, which goes to the `ARef`.
+        NonNull::new(task).map(|task| Self(unsafe { ARef::from_raw(task.cast()) }))
     }
 
     /// Its address space, if the current task may look into it as ptrace defines it for reading:
     /// it is of the same process, or of the same user and group and the target may dump core, or
     /// else has `CAP_SYS_PTRACE`. Security modules are not asked.
+    ///
+    /// As in the kernel's `mm_access`, the thread that is judged is the one whose address space this
+    /// is: that which was named or, if it has none any more, the first that has.
     ///
     /// `None` for a kernel thread, and for a process that has ended.
     ///
@@ -48,11 +60,9 @@ impl Target {
     ///
     /// [`EPERM`]; [`EINTR`] if the current task was killed while it waited for an exec.
     pub fn access(&self) -> Result<Option<ARef<Mm>>> {
-        // SAFETY: By the invariant the task is valid.
+        // SAFETY: The task is valid, and with it its `signal_struct`.
         to_result(unsafe { sys::kx_exec_lock(self.0.as_ptr()) })?;
-        // SAFETY: By the invariant the task is valid.
-        let may = unsafe { sys::kx_may_inspect(self.0.as_ptr()) } != 0;
-        let mm = if may { self.mm() } else { None };
+        let (may, mm) = self.with_owner(|thread, mm| (may_inspect(thread), mm));
         // SAFETY: Locked above by the current task.
         unsafe { sys::kx_exec_unlock(self.0.as_ptr()) };
         if may {
@@ -62,68 +72,193 @@ impl Target {
         }
     }
 
-    /// Its address space now, without asking whether the current task may look into it.
-    fn mm(&self) -> Option<ARef<Mm>> {
-        // SAFETY: By the invariant the task is valid.
-        let mm = NonNull::new(unsafe { sys::kx_process_mm(self.0.as_ptr()) })?;
-        // SAFETY: `kx_process_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
-        Some(unsafe { ARef::from_raw(mm.cast()) })
-    }
-
     /// Whether `mm` is its address space still: it has neither ended nor become another program.
     pub fn still_has(&self, mm: &Mm) -> bool {
-        self.mm().is_some_and(|now| core::ptr::eq::<Mm>(&*now, mm))
+        let now = self.with_owner(|_, now| now);
+        now.is_some_and(|now| ptr::eq::<Mm>(&*now, mm))
+    }
+
+    /// Calls `view` with the thread that was named or, if it has no address space any more, the
+    /// first one of its process that has; and with the address space. If there is none, with the
+    /// thread that was named.
+    fn with_owner<T>(&self, view: impl FnOnce(&Task, Option<ARef<Mm>>) -> T) -> T {
+        let guard = rcu::read_lock();
+        // `chain` alone might also mean that of `pin_init`.
+        let threads = Iterator::chain(once(&*self.0), self.threads_after(&guard, None));
+        let mut owners = threads.filter_map(|thread| mm_of(thread).map(|mm| (thread, mm)));
+        match owners.next() {
+            Some((thread, mm)) => view(thread, Some(mm)),
+            None => view(&self.0, None),
+        }
     }
 
     /// Whether it is a thread of the kernel's own.
     pub fn is_kernel_thread(&self) -> bool {
-        // SAFETY: By the invariant the task is valid.
+        // SAFETY: The task is valid.
         unsafe { sys::kx_is_kthread(self.0.as_ptr()) != 0 }
     }
 
-    /// Bytes of the kernel stacks of its threads. Takes the same time for any number of them, for
-    /// which it counts dead threads that a tracer has not yet let go.
+    /// How many threads it has, for which dead ones that a tracer has not yet let go are counted.
+    pub fn thread_count(&self) -> usize {
+        // SAFETY: The task is valid, and with it its `signal_struct`.
+        unsafe { sys::kx_thread_count(self.0.as_ptr()) as usize }
+    }
+
+    /// Bytes of the kernel stacks of its threads. Takes the same time for any number of them, of
+    /// which there are [`thread_count`](Self::thread_count).
     pub fn kernel_stack_bytes(&self) -> u64 {
-        // SAFETY: By the invariant the task is valid.
+        // SAFETY: As above.
         unsafe { sys::kx_kernel_stacks(self.0.as_ptr()) as u64 }
     }
 
-    /// The user stack pointers of its threads that live in `mm`, in ascending order. That of a
-    /// thread which runs is as it was when it last entered the kernel.
+    /// Calls `each` with the user stack pointer of each of its threads that lives in `mm`, with some
+    /// perhaps more than once. That of a thread which runs is as it was when it last entered the
+    /// kernel. Holds a reference to one thread and no more, however many there are.
+    ///
+    /// New threads join the list at its end. So whoever goes on behind a thread of the list misses
+    /// nobody; if that one is gone meanwhile, all is begun anew, with twice as much in a section, so
+    /// that nobody who ends threads in time can keep this from coming to an end.
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`].
-    pub fn stack_pointers(&self, mm: &Mm) -> Result<KVVec<u64>> {
-        let mut pointers = KVVec::new();
-        let mut threads = self.read_stack_pointers(mm, &mut pointers);
-        while threads > pointers.len() {
-            pointers.resize(threads.saturating_add(SPARE), 0, GFP_KERNEL)?;
-            threads = self.read_stack_pointers(mm, &mut pointers);
+    /// [`EINTR`] if the current task was killed.
+    pub fn each_stack_pointer(&self, mm: &Mm, mut each: impl FnMut(u64)) -> Result {
+        let (mut last, mut batch) = (None, BATCH);
+        loop {
+            match self.some_stack_pointers(mm, last.as_deref(), batch, &mut each) {
+                Batch::All => return Ok(()),
+                Batch::Upto(thread) => last = Some(thread),
+                Batch::Lost => (last, batch) = (None, batch.saturating_mul(2)),
+            }
+            sched::breathe()?;
         }
-        pointers.truncate(threads);
-        pointers.sort_unstable();
-        Ok(pointers)
     }
 
-    /// Fills `pointers` as far as it goes; returns how many there are.
-    fn read_stack_pointers(&self, mm: &Mm, pointers: &mut [u64]) -> usize {
-        // SAFETY: By the invariant the task is valid, `mm` is a valid structure, and no more is
-        // written than there is room for.
-        unsafe {
-            sys::kx_thread_stack_pointers(
-                self.0.as_ptr(),
-                mm.as_raw(),
-                pointers.as_mut_ptr(),
-                pointers.len(),
-            ) as usize
+    /// The same for `most` threads from that on which follows `last`.
+    fn some_stack_pointers(
+        &self,
+        mm: &Mm,
+        last: Option<&Task>,
+        most: usize,
+        each: &mut impl FnMut(u64),
+    ) -> Batch {
+        let guard = rcu::read_lock();
+        if last.is_some_and(|last| !is_listed(last)) {
+            return Batch::Lost;
         }
+        let mut seen = 0;
+        for thread in self.threads_after(&guard, last) {
+            if let Some(pointer) = stack_pointer(thread, mm) {
+                each(pointer);
+            }
+            seen += 1;
+            if seen >= most {
+                return Batch::Upto(thread.into());
+            }
+        }
+        Batch::All
+    }
+
+    /// Its threads behind `last`, which must have been [listed](is_listed) within this section, or
+    /// all of them.
+    fn threads_after<'a>(
+        &'a self,
+        _section: &'a rcu::Guard,
+        last: Option<&Task>,
+    ) -> impl Iterator<Item = &'a Task> {
+        let mut last = last.map_or(ptr::null_mut(), Task::as_ptr);
+        let next = move || {
+            // SAFETY: In an RCU read section, in which `last` was on the list: by this function's
+            // condition, or because it was found there. The task of `self` is valid.
+            last = unsafe { sys::kx_next_thread(self.0.as_ptr(), last) };
+            // SAFETY: Valid or NULL; tasks are freed after the section that the reference is
+            // bound to.
+            unsafe { last.cast::<Task>().as_ref() }
+        };
+        from_fn(next).fuse()
     }
 }
 
-impl Drop for Target {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant the reference is ours to give up.
-        unsafe { sys::kx_put_task(self.0.as_ptr()) };
+/// How far a look at some threads went.
+enum Batch {
+    /// To the end.
+    All,
+    /// To this thread.
+    Upto(ARef<Task>),
+    /// Nowhere: the thread behind which to go on is gone.
+    Lost,
+}
+
+/// Whether a thread is on the list of its process's threads. Within an RCU read section in which it
+/// was, what follows it there can be looked at.
+fn is_listed(thread: &Task) -> bool {
+    // SAFETY: The task is valid.
+    unsafe { sys::kx_is_listed(thread.as_ptr()) != 0 }
+}
+
+/// The address space of a thread, without asking whether the current task may look into it.
+fn mm_of(thread: &Task) -> Option<ARef<Mm>> {
+    // SAFETY: The task is valid.
+    let mm = NonNull::new(unsafe { sys::kx_thread_mm(thread.as_ptr()) })?;
+    // SAFETY: `kx_thread_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
+    Some(unsafe { ARef::from_raw(mm.cast()) })
+}
+
+/// The user stack pointer of a thread, if it lives in `mm`.
+fn stack_pointer(thread: &Task, mm: &Mm) -> Option<u64> {
+    let (thread, mm, mut pointer) = (thread.as_ptr(), mm.as_raw(), 0);
+    // SAFETY: The task is valid; `mm` is only compared with its.
+    let is_there = unsafe { sys::kx_stack_pointer(thread, mm, &mut pointer) } != 0;
+    is_there.then_some(pointer)
+}
+
+/// What `ptrace_may_access` decides for `PTRACE_MODE_READ_REALCREDS`, without the security modules:
+/// neither it nor their hook is exported.
+fn may_inspect(thread: &Task) -> bool {
+    let current = kernel::current!();
+    // SAFETY: Both tasks are valid, and with them their `signal_struct`s, which are only compared.
+    if unsafe { sys::kx_is_same_process(thread.as_ptr(), current.as_ptr()) } != 0 {
+        return true;
     }
+    let _section = rcu::read_lock();
+    // SAFETY: Both tasks are valid. The current task's credentials change by its own doing only,
+    // those of others are freed after this RCU read section, and either has a namespace. So has
+    // the program that `kx_is_dumpable` looks at; a namespace is valid as long as what has it.
+    unsafe {
+        let own = (&raw const (*current.as_ptr()).cred).read_volatile();
+        let theirs = (&raw const (*thread.as_ptr()).real_cred).read_volatile();
+        if !has_ids_of(own, theirs) && !may_trace_in((*theirs).user_ns) {
+            return false;
+        }
+        let mut namespace = ptr::null_mut();
+        sys::kx_is_dumpable(thread.as_ptr(), &mut namespace) != 0 || may_trace_in(namespace)
+    }
+}
+
+/// Whether all ids of `theirs` are those of `own`'s real user and group.
+///
+/// # Safety
+///
+/// Both must be valid.
+unsafe fn has_ids_of(own: *const bindings::cred, theirs: *const bindings::cred) -> bool {
+    // SAFETY: By this function's requirements; the ids of credentials never change.
+    let (user, users, group, groups) = unsafe {
+        (
+            (*own).uid.val,
+            [(*theirs).euid.val, (*theirs).suid.val, (*theirs).uid.val],
+            (*own).gid.val,
+            [(*theirs).egid.val, (*theirs).sgid.val, (*theirs).gid.val],
+        )
+    };
+    users == [user; 3] && groups == [group; 3]
+}
+
+/// Whether the current task may trace all processes of a user namespace.
+///
+/// # Safety
+///
+/// The namespace must be valid.
+unsafe fn may_trace_in(namespace: *mut bindings::user_namespace) -> bool {
+    // SAFETY: By this function's requirements.
+    unsafe { bindings::ns_capable(namespace, bindings::CAP_SYS_PTRACE as c_int) }
 }

@@ -17,7 +17,7 @@
 //! allocation.
 
 use crate::{
-    chunked::quiet,
+    charged::Words,
     mm::{self, MmWithUser, ReadGuard, VmaRef},
     sched, sys,
 };
@@ -30,7 +30,6 @@ use kernel::{
     time::{Instant, Monotonic},
 };
 use model::pte::{Entry, Level, PAGES_PER_PMD};
-use pin_init::init_zeroed;
 
 /// How long the mmap lock is held at a stretch, in nanoseconds, plus [`STEPS`] steps of the walk
 /// (the copy of one table and a visit of it, or a look at one VMA).
@@ -39,11 +38,14 @@ pub const STRETCH_NS: i64 = 250_000;
 /// Bytes that an entry of a page middle directory maps.
 const PMD_SIZE: usize = PAGES_PER_PMD as usize * PAGE_SIZE;
 
+/// Entries of a page table.
+const ENTRIES: usize = PAGES_PER_PMD as usize;
+
 /// Steps between looks at the clock.
 const STEPS: usize = 8;
 
 /// Room for the copy of a page table.
-pub struct Table(KBox<[u64; 512]>);
+pub struct Table(Words);
 
 impl Table {
     /// An empty table.
@@ -52,7 +54,7 @@ impl Table {
     ///
     /// [`ENOMEM`].
     pub fn new() -> Result<Self> {
-        Ok(Self(KBox::init(init_zeroed(), quiet())?))
+        Words::zeroed(ENTRIES).map(Self)
     }
 }
 
@@ -126,9 +128,9 @@ pub trait Visitor {
     ///
     /// End the walk.
     fn prepare(&mut self) -> Result;
-    /// Whether the entries of a VMA are wanted. Those of hugetlb VMAs have rules of their own and
-    /// are never offered.
-    fn wants(&mut self, vma: &VmaRef) -> bool;
+    /// Whether the entries of a VMA are wanted; `None` if [`Visitor::prepare`] must be called before
+    /// that can be said. Those of hugetlb VMAs have rules of their own and are never offered.
+    fn wants(&mut self, vma: &VmaRef) -> Option<bool>;
     /// Called with the mmap lock held: must not sleep for long, allocate, or touch user memory.
     fn visit(&mut self, vma: &VmaRef, leaves: Leaves<'_>) -> Step;
     /// Called likewise where a table is corrupt, so that what it maps cannot be told. The walk goes
@@ -187,9 +189,15 @@ fn stretch(
             break None;
         }
         let end = vma.end().min(range.end);
+        let wanted = match vma.flags() & flags::HUGETLB {
+            0 => visitor.wants(vma),
+            _ => Some(false),
+        };
         let mut step = Step::Continue;
-        if vma.flags() & flags::HUGETLB != 0 || !visitor.wants(vma) {
-            address = end;
+        match wanted {
+            Some(true) => {}
+            Some(false) => address = end,
+            None => step = Step::Pause,
         }
         while address < end && step == Step::Continue {
             (address, step) = visit_slot(mm, vma, address..end, table, visitor);

@@ -162,9 +162,9 @@ impl Visitor for Pages {
         self.candidates.reserve(ROOM)
     }
 
-    fn wants(&mut self, vma: &VmaRef) -> bool {
+    fn wants(&mut self, vma: &VmaRef) -> Option<bool> {
         self.vma = Permissions::of(vma);
-        true
+        Some(true)
     }
 
     fn visit(&mut self, _vma: &VmaRef, leaves: Leaves<'_>) -> Step {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! From a pid and a number to bytes, or to an error.
 
-use crate::count::Count;
+use crate::{count::Count, pointers::Pointers};
 use kernel::prelude::*;
 use kx::{
     mm::{self, Mm, MmWithUser},
@@ -51,17 +51,18 @@ fn with_mm(target: &Target, mm: &Mm, kind: Kind) -> Result<u64> {
         Kind::KernelStack => target.kernel_stack_bytes(),
         Kind::PageTables => mm::page_table_bytes(mm),
         Kind::Swapped => mm::swapped_pages(&users).saturating_mul(PAGE_SIZE),
-        Kind::ThreadStacks => present_bytes(&users, kind, &target.stack_pointers(mm)?)?,
-        Kind::CallStack | Kind::All | Kind::Heap | Kind::File | Kind::Shared | Kind::Vdso => {
-            present_bytes(&users, kind, &[])?
+        Kind::ThreadStacks | Kind::Anonymous => {
+            present_bytes(&users, kind, Some(Pointers::new(target, mm)))?
         }
-        Kind::Anonymous => present_bytes(&users, kind, &target.stack_pointers(mm)?)?,
+        Kind::CallStack | Kind::All | Kind::Heap | Kind::File | Kind::Shared | Kind::Vdso => {
+            present_bytes(&users, kind, None)?
+        }
     })
 }
 
-/// Bytes of present pages of a kind. `stack_pointers` are needed to tell apart thread stacks and
-/// other anonymous memory only.
-fn present_bytes(mm: &MmWithUser, kind: Kind, stack_pointers: &[u64]) -> Result<u64> {
+/// Bytes of present pages of a kind. Only thread stacks and other anonymous memory are told apart by
+/// the threads' stack pointers.
+fn present_bytes(mm: &MmWithUser, kind: Kind, pointers: Option<Pointers<'_>>) -> Result<u64> {
     let layout = mm::layout(mm);
     let range = match kind {
         Kind::CallStack => {
@@ -76,7 +77,7 @@ fn present_bytes(mm: &MmWithUser, kind: Kind, stack_pointers: &[u64]) -> Result<
         _ => 0..u64::MAX,
     };
     let mut table = Table::new()?;
-    let mut count = Count::new(kind, layout, stack_pointers);
+    let mut count = Count::new(kind, layout, pointers);
     walk::walk_range(
         mm,
         range.start as usize..range.end as usize,

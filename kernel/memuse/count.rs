@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Counting the present pages of one kind.
 
+use crate::pointers::Pointers;
 use kernel::{page::PAGE_SIZE, prelude::*};
 use kx::{
     mm::{self, VmaRef},
@@ -15,18 +16,19 @@ use model::{
 pub(crate) struct Count<'a> {
     kind: Kind,
     layout: Layout,
-    stack_pointers: &'a [u64],
+    pointers: Option<Pointers<'a>>,
     pages: u64,
     is_corrupt: bool,
 }
 
 impl<'a> Count<'a> {
-    /// Counts the pages of `kind`, [`Kind::All`] or one of [`Kind::PARTS`].
-    pub(crate) fn new(kind: Kind, layout: Layout, stack_pointers: &'a [u64]) -> Self {
+    /// Counts the pages of `kind`, [`Kind::All`] or one of [`Kind::PARTS`]. Without `pointers`
+    /// thread stacks are anonymous memory like others.
+    pub(crate) fn new(kind: Kind, layout: Layout, pointers: Option<Pointers<'a>>) -> Self {
         Self {
             kind,
             layout,
-            stack_pointers,
+            pointers,
             pages: 0,
             is_corrupt: false,
         }
@@ -55,14 +57,20 @@ impl<'a> Count<'a> {
 
 impl Visitor for Count<'_> {
     fn prepare(&mut self) -> Result {
-        Ok(())
+        self.pointers.as_mut().map_or(Ok(()), Pointers::prepare)
     }
 
-    fn wants(&mut self, vma: &VmaRef) -> bool {
-        match self.kind {
-            Kind::All | Kind::Heap => true,
-            kind => self.layout.kind_of(&mm::area(vma), self.stack_pointers) == kind,
-        }
+    fn wants(&mut self, vma: &VmaRef) -> Option<bool> {
+        let kind = match self.kind {
+            Kind::All | Kind::Heap => return Some(true),
+            kind => kind,
+        };
+        let pointers = &mut self.pointers;
+        let found = self.layout.kind_of(&mm::area(vma), |range| match pointers {
+            Some(pointers) => pointers.any_in(range),
+            None => Some(false),
+        });
+        found.map(|found| found == kind)
     }
 
     fn visit(&mut self, _vma: &VmaRef, leaves: Leaves<'_>) -> Step {

@@ -8,6 +8,7 @@
 
 mod answer;
 mod count;
+mod pointers;
 
 use kernel::prelude::*;
 use kx::syscall::{self, Handler, Syscalls};

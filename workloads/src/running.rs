@@ -55,6 +55,14 @@ impl Workload {
         }
     }
 
+    /// Gives it a line that it does not answer.
+    ///
+    /// # Errors
+    /// If it ended.
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        Ok(writeln!(self.input, "{line}")?)
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

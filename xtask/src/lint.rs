@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 
 use crate::lab::Lab;
 use crate::modules::{self, Mode};
+use crate::recursion;
 use crate::root::As;
 use crate::run;
 
@@ -75,6 +76,7 @@ pub fn run(lab: &Lab) -> Result<()> {
     )?;
     let kernel = lab.kernel(KERNEL)?;
     modules::compile(lab, &kernel, Mode::Clippy)?;
+    recursion::check(lab, &kernel)?;
     checkpatch(lab)
 }
 

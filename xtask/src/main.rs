@@ -24,6 +24,7 @@ mod machine;
 mod miri;
 mod modules;
 mod programs;
+mod recursion;
 mod report;
 mod root;
 mod run;

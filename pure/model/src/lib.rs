@@ -17,6 +17,7 @@ pub mod ids;
 pub mod kshram;
 pub mod layout;
 pub mod ledger;
+pub mod lowest;
 pub mod memory_info;
 pub mod memuse;
 pub mod pf_stat;

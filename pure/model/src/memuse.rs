@@ -159,17 +159,21 @@ impl Layout {
             && area.range.contains(&self.start_stack)
     }
 
-    /// The kind of the area's pages outside the heap. `stack_pointers` are those of the threads,
-    /// in ascending order.
-    pub fn kind_of(&self, area: &Area, stack_pointers: &[u64]) -> Kind {
-        match area.backing {
+    /// The kind of the area's pages outside the heap. `holds_stack_pointer` says whether a range
+    /// holds that of a thread, and is asked where it matters; `None` if it could not say.
+    pub fn kind_of(
+        &self,
+        area: &Area,
+        holds_stack_pointer: impl FnOnce(&Range<u64>) -> Option<bool>,
+    ) -> Option<Kind> {
+        Some(match area.backing {
             Backing::Kernel => Kind::Vdso,
             Backing::SharedMemory => Kind::Shared,
             Backing::File => Kind::File,
             Backing::Anonymous if self.is_call_stack(area) => Kind::CallStack,
-            Backing::Anonymous if holds_any(&area.range, stack_pointers) => Kind::ThreadStacks,
+            Backing::Anonymous if holds_stack_pointer(&area.range)? => Kind::ThreadStacks,
             Backing::Anonymous => Kind::Anonymous,
-        }
+        })
     }
 
     /// How many of the `pages` from `start` on lie outside the heap.
@@ -191,11 +195,4 @@ impl Layout {
 
 const fn page_of(address: u64) -> u64 {
     address & !(PAGE_SIZE - 1)
-}
-
-fn holds_any(range: &Range<u64>, ascending: &[u64]) -> bool {
-    let first = ascending.partition_point(|&address| address < range.start);
-    ascending
-        .get(first)
-        .is_some_and(|&address| address < range.end)
 }

@@ -7,7 +7,7 @@ use anyhow::{ensure, Result};
 use pagelens::{Kind, Memuse};
 use workloads::{KernelLog, Module, Workload};
 
-use super::{errno, Loaded};
+use super::{errno, numbers_in, Loaded};
 use crate::support::wait_until;
 
 extern "C" {
@@ -62,10 +62,9 @@ fn a_thread_stands_for_its_process() -> Result<()> {
     let holder = Workload::start("holder", &["rw:bb:100", "threads:1"])?;
     holder.stop()?;
     let pid = holder.pid();
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task"))?;
     let mut others = 0;
-    for thread in threads {
-        let thread: u32 = thread?.file_name().to_string_lossy().parse()?;
+    for thread in numbers_in(&format!("/proc/{pid}/task"))? {
+        let thread = thread as u32;
         others += u32::from(thread != pid);
         for kind in Kind::EACH {
             assert_eq!(

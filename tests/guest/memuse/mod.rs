@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `memuse`: the document, each kind against `/proc`, the interface, and the weather.
 
+mod crowds;
 mod document;
 mod faults;
 mod interface;
@@ -70,6 +71,15 @@ impl Loaded {
     fn kernel_stack(&self) -> Result<u64> {
         Ok(self.call.bytes(KTHREADD, Kind::KernelStack)?)
     }
+}
+
+/// The numbers that name entries of a folder: processes, or threads.
+fn numbers_in(folder: &str) -> Result<Vec<i32>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        numbers.extend(entry?.file_name().to_string_lossy().parse::<i32>());
+    }
+    Ok(numbers)
 }
 
 /// The errno of a failed call.

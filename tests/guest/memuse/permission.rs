@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who may ask about whom.
 
+use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use pagelens::Kind;
 use rustix::thread::{capabilities, set_capabilities, CapabilitySet};
 use workloads::Workload;
 
 use super::{errno, Loaded};
+use crate::support::{is_long, shell_output, wait_until};
 
 const NOBODY: u32 = 65534;
 
@@ -92,7 +98,6 @@ struct Guarded(Child);
 
 impl Guarded {
     fn start() -> Result<Self> {
-        use std::io::BufRead;
         let mut child = Command::new("holder")
             .arg("undumpable")
             .uid(NOBODY)
@@ -102,7 +107,7 @@ impl Guarded {
             .spawn()?;
         let mut line = String::new();
         let output = child.stdout.as_mut().context("no stdout")?;
-        std::io::BufReader::new(output).read_line(&mut line)?;
+        BufReader::new(output).read_line(&mut line)?;
         let guarded = Self(child);
         ensure!(line == "ready\n", "{line}");
         Ok(guarded)
@@ -143,4 +148,111 @@ fn root_may_ask_about_others_because_of_its_capability() -> Result<()> {
             .join()
             .map_err(|_| anyhow::anyhow!("the thread panicked"))?
     })
+}
+
+/// A program of root's that runs as root whoever starts it.
+struct SetUserId(PathBuf);
+
+impl SetUserId {
+    fn new() -> Result<Self> {
+        let path = PathBuf::from("/tmp/set-user-id-holder");
+        let found = shell_output("command -v holder")?;
+        std::fs::copy(found.trim(), &path)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o4755))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for SetUserId {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A program of an ordinary user whose input and output are pipes, killed when dropped.
+struct Piped {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Piped {
+    /// Starts it and waits until it is ready.
+    fn start<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Result<Self> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = BufReader::new(child.stdout.take().context("no stdout")?);
+        let mut piped = Self { child, output };
+        piped.wait_for("ready")?;
+        Ok(piped)
+    }
+
+    fn say(&mut self, line: &str) -> Result<()> {
+        let input = self.child.stdin.as_mut().context("no stdin")?;
+        Ok(writeln!(input, "{line}")?)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        ensure!(self.output.read_line(&mut line)? > 0, "the program ended");
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Waits for a line; other steps than the last may have been done meanwhile.
+    fn wait_for(&mut self, wanted: &str) -> Result<()> {
+        loop {
+            match self.line()?.as_str() {
+                line if line == wanted => return Ok(()),
+                "ok" => {}
+                line => bail!("`{line}` instead of `{wanted}`"),
+            }
+        }
+    }
+}
+
+impl Drop for Piped {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whoever may look into a program may not look into what it becomes, however it does.
+#[test]
+fn nobody_sees_the_set_user_id_program_that_another_thread_becomes() -> Result<()> {
+    const PAGES: u64 = 20_000;
+    let _loaded = Loaded::new()?;
+    let program = SetUserId::new()?;
+    let path = program.0.display();
+    for round in 0..if is_long() { 300 } else { 10 } {
+        for (how, becomes) in [
+            (format!("execute:{path}"), ""),
+            (format!("leave:{path}"), "now"),
+        ] {
+            let mut holder = Piped::start("holder", &[format!("rw:bb:{PAGES}")])?;
+            let pid = holder.child.id();
+            if !becomes.is_empty() {
+                holder.say(&how)?;
+                holder.wait_for("ok")?;
+                wait_until("the first thread has ended", || {
+                    Ok(workloads::process::state(pid)? == 'Z')
+                })?;
+            }
+            // Not a part of it: a new thread's stack may merge with what is type 5 until then.
+            let kind = Kind::All.number().to_string();
+            let mut watch = Piped::start("memuse-watch", &[pid.to_string(), kind])?;
+            holder.say(if becomes.is_empty() { &how } else { becomes })?;
+            holder.wait_for("ready")?;
+            let least: u64 = watch.line()?.parse()?;
+            ensure!(
+                least >= PAGES * super::PAGE,
+                "round {round}, {how}: {least} bytes of the privileged program"
+            );
+        }
+    }
+    Ok(())
 }

@@ -4,20 +4,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use pagelens::{Kind, Memuse};
 use workloads::Workload;
 
-use super::{errno, Loaded, PAGE};
+use super::{errno, numbers_in, Loaded, PAGE};
 use crate::support::{is_long, storm, OneCpu};
 
 /// The processes that are there now.
 fn pids() -> Result<Vec<i32>> {
-    let mut pids = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        pids.extend(entry?.file_name().to_string_lossy().parse::<i32>());
-    }
-    Ok(pids)
+    numbers_in("/proc")
 }
 
 #[test]
@@ -167,4 +163,37 @@ fn the_module_unloads_while_it_is_hammered() -> Result<()> {
         is_over.store(true, Ordering::Relaxed);
         done
     })
+}
+
+/// Whoever is named here is reaped by the exec of another thread, and so is the first thread.
+#[test]
+fn threads_that_an_exec_reaps_have_figures_until_they_are_gone() -> Result<()> {
+    let loaded = Loaded::new()?;
+    let stack = loaded.kernel_stack()?;
+    for round in 0..if is_long() { 1000 } else { 30 } {
+        let mut holder = Workload::start("holder", &["rw:bb:10", "threads:3"])?;
+        let mut threads = numbers_in(&format!("/proc/{}/task", holder.pid()))?;
+        threads.retain(|&thread| thread != holder.pid() as i32);
+        std::thread::scope(|scope| -> Result<()> {
+            let watch = |thread| loop {
+                match loaded.call.raw(thread, abi::memuse::KERNEL_STACK) {
+                    Ok(bytes) => ensure!((stack..=5 * stack).contains(&bytes), "{bytes}"),
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            let callers: Vec<_> = threads
+                .iter()
+                .map(|&thread| scope.spawn(move || watch(thread)))
+                .collect();
+            assert_eq!(callers.len(), 3);
+            holder.say("execute:holder")?;
+            for caller in callers {
+                let joined = caller.join().map_err(|_| anyhow::anyhow!("panicked"))?;
+                joined.with_context(|| format!("round {round}"))?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }

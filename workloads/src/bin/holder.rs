@@ -38,8 +38,12 @@
 //! | `forkexit` | has a child that ends at once |
 //! | `share` | leaves a child in the same address space that sleeps; answers its pid |
 //! | `leave` | its first thread ends, another goes on |
+//! | `leave:PATH` | the same; the other executes PATH at the next line of input |
+//! | `execute:PATH` | another thread than the first executes PATH |
 
 use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
 
 use anyhow::{bail, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
@@ -117,7 +121,11 @@ impl Holder {
             "fork" => return process::fork(process::sleep_for_ever).map(Some),
             "forkexit" => process::wait(process::fork(|| {})?)?,
             "share" => return process::share_memory().map(Some),
-            "leave" => leave()?,
+            "leave" => leave(rest)?,
+            "execute" => drop(std::thread::spawn({
+                let path = rest.to_owned();
+                move || execute(&path)
+            })),
             _ => bail!("unknown step `{step}`"),
         }
         Ok(None)
@@ -238,13 +246,27 @@ fn minor_faults() -> Result<u64> {
         .context("minflt")
 }
 
-/// Ends the first thread; one that waits for the input's end takes its place.
-fn leave() -> Result<()> {
-    let mut input = File::open("/proc/self/fd/0")?; // the first thread holds stdin's lock
+/// Ends the first thread; one that waits for input takes its place.
+fn leave(path: &str) -> Result<()> {
+    // The first thread holds stdin's lock; and only who made a pipe may open it anew.
+    let mut input = File::from(rustix::io::dup(std::io::stdin())?);
+    let path = path.to_owned();
     std::thread::Builder::new().spawn(move || {
-        let _ = std::io::copy(&mut input, &mut std::io::sink());
+        let mut byte = [0; 1];
+        while input.read(&mut byte).is_ok_and(|read| read > 0) {
+            if !path.is_empty() && byte == *b"\n" {
+                execute(&path);
+            }
+        }
         std::process::exit(0);
     })?;
     say("ok")?;
     process::end_this_thread()
+}
+
+/// Becomes another program, or ends.
+fn execute(path: &str) {
+    let error = std::process::Command::new(path).exec();
+    eprintln!("{path}: {error}");
+    std::process::exit(1);
 }

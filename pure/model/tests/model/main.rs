@@ -3,6 +3,7 @@
 
 mod group;
 mod ids;
+mod lowest;
 mod memory_info;
 mod memuse;
 mod pte;
