@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Makes exactly known copy-on-write faults: `cow`, then steps on standard input, one a line.
+//! Makes exactly known copy-on-write faults: `cow`, then steps on standard input, one a line. With
+//! `cow --leave NAME` its first thread ends, and another one, of this name, does the steps.
 //!
 //! It prints `ready`; each step is answered by `ok START END CHILD`: the addresses in which the
 //! faults happened and the pid of a child that still lives, or 0. Children live until the next
@@ -34,19 +35,30 @@
 //! | `areas N` | makes N areas that cannot be merged: none |
 //! | `warm STEP` | for private memory: as STEP, but one page of it was copied before |
 
-use std::ffi::CString;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
-use rustix::thread::set_name;
 use workloads::map::{Map, HUGE_PAGE, PAGE};
-use workloads::process::{on_one_cpu, Child};
+use workloads::process::{self, on_one_cpu, Child};
 use workloads::uffd::WriteProtected;
 use workloads::Ksm;
 
 fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some("--leave") {
+        return follow_steps();
+    }
+    let name = arguments.next().context("--leave wants a name")?;
+    std::thread::Builder::new().name(name).spawn(|| {
+        let result = first_thread_ended().and_then(|()| follow_steps());
+        std::process::exit(i32::from(result.is_err()));
+    })?;
+    process::end_this_thread()
+}
+
+fn follow_steps() -> Result<()> {
     let mut cow = Cow::default();
     workloads::follow_steps(|step| {
         let (start, end) = cow.step(step)?;
@@ -56,6 +68,13 @@ fn main() -> Result<()> {
 }
 
 #[derive(Default)]
+fn first_thread_ended() -> Result<()> {
+    while process::state(std::process::id())? != 'Z' {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
 struct Cow {
     maps: Vec<Map>,
     child: Option<Child>,
@@ -80,7 +99,7 @@ impl Cow {
             return Ok(range(map));
         }
         if words[0] == "rename" {
-            set_name(&CString::new(words[1])?)?;
+            std::fs::write("/proc/self/comm", words[1])?;
             return Ok((0, 0));
         }
         self.child = None;
