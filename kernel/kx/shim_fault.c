@@ -55,7 +55,7 @@ static noinline bool is_strange_to_current(const struct mm_struct *mm, const cha
 
 	rcu_read_lock();
 	owner = rcu_dereference(mm->owner);
-	/* The owner is another thread if the leader has ended; it stays the leader until all have. */
+	/* Another thread is the owner if the leader has ended, which stays that until all have. */
 	is = !owner || !bears(READ_ONCE(owner->group_leader), name);
 	rcu_read_unlock();
 	return is;

@@ -65,6 +65,10 @@ const INTERRUPTED: Failure = Failure(
     EINTR,
     "a signal came while another call was hooking or unhooking the kernel",
 );
+const LOST: Failure = Failure(
+    ENOMEM,
+    "too many processes were alive to follow the last one that was executed",
+);
 const NO_HOOK: Failure = Failure(ENOENT, "this kernel lacks a function that must be hooked");
 
 impl From<Error> for Failure {
@@ -75,6 +79,7 @@ impl From<Error> for Failure {
             EINTR => KILLED,
             ERESTARTSYS => INTERRUPTED,
             ENOENT => NO_HOOK,
+            ENOSPC => LOST,
             other => Failure(other, "unexpected"),
         }
     }

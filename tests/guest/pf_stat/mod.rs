@@ -3,6 +3,7 @@
 
 mod calls;
 mod cleanup;
+mod crowds;
 mod document;
 mod faults;
 mod life;
