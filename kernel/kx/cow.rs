@@ -14,15 +14,15 @@
 //!
 //! # Locks
 //!
-//! In this order: an mmap lock or a page table's lock; the `RawLock` of one program. Under it
-//! nothing is called but the ledger (one hash) and, when a program begins, ends or is reported, the
-//! list of areas: at most 128 of them and 512 buckets.
+//! In this order: an mmap lock or a page table's lock; the `RawLock` of one program; that of the
+//! members. Under the program's nothing is called but the ledger (one hash) and, when a program begins,
+//! ends or is reported, the list of areas: at most 128 of them and 512 buckets.
 //!
 //! # Cost
 //!
 //! For an address space that is not a member: the probe, and one cache line. For a member's plain
 //! copy also the owner's name, the facts of the page and one atomic addition; for its other faults
-//! an uncontended lock and one look at the ledger instead. Memory: 64 KiB for the members, 32 KiB
+//! an uncontended lock and one look at the ledger instead. Memory: 2 MiB for the members, 32 KiB
 //! for each program.
 //!
 //! A program that was running before its name was tracked is not counted until it is executed
@@ -44,9 +44,12 @@ use generation::{Generation, Root};
 use kernel::{
     mm::Mm,
     prelude::*,
-    sync::{Arc, ArcBorrow},
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc, ArcBorrow,
+    },
 };
-use model::{cow::Outcome, generation::Membership};
+use model::{cow::Outcome, generation::Membership, members::Found};
 pub use report::{Areas, Report, Tracked};
 
 /// Most programs that can be tracked.
@@ -61,13 +64,12 @@ const BUCKETS: usize = 512;
 /// Places of the table of programs: a power of two, at most half of them taken.
 const PLACES: usize = 2 * MAX_PROGRAMS;
 
-/// Most processes that can be members at the same time.
-const MEMBERS: usize = 3584;
-
 /// A program that is tracked.
 #[pin_data]
 struct Program {
     till: Till,
+    /// Processes of the last generation that could not become members. Changes under the lock.
+    lost: Atomic<u64>,
     #[pin]
     generation: RawLock<Generation>,
 }
@@ -78,6 +80,7 @@ impl Program {
         Arc::pin_init(
             pin_init!(Self {
                 till: Till::new(comm),
+                lost: Atomic::new(0),
                 generation <- new_raw_lock!(generation, "kx::cow generation"),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -90,20 +93,22 @@ impl Program {
 /// # Invariants
 ///
 /// The tag of each member is a membership whose program is the number of a filled place.
+#[pin_data(PinnedDrop)]
 struct Programs {
     /// By the hash of their names; filled by [`Tracking::track`], never emptied.
     table: KVVec<OnceArc<Program>>,
+    #[pin]
     members: MmSet,
 }
 
 impl Programs {
-    fn new() -> Result<Self> {
+    fn new() -> Result<impl PinInit<Self>> {
         let mut table = KVVec::with_capacity(PLACES, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..PLACES {
             table.push(OnceArc::new(), GFP_KERNEL_ACCOUNT)?;
         }
-        let members = MmSet::new(MEMBERS)?;
-        Ok(Self { table, members })
+        let members = MmSet::new(PLACES, MAX_PROGRAMS)?;
+        Ok(pin_init!(Self { table, members <- members }))
     }
 
     /// The place of a program, or the free one where it belongs.
@@ -120,7 +125,7 @@ impl Programs {
         Some((u32::try_from(place).ok()?, slot.get()?))
     }
 
-    /// A member's fault that was not counted at once.
+    /// A fault that was not counted at once: a member's, or of somebody who has to be looked for.
     #[inline(never)]
     fn enter(&self, fault: Fault<'_>) {
         // Again: keeping it would cost those who need not come here.
@@ -157,14 +162,15 @@ impl Programs {
     }
 
     fn program_of(&self, mm: MmId) -> Option<(Membership, ArcBorrow<'_, Program>)> {
-        let membership = Membership::unpack(self.members.get(mm)?);
+        let membership = self.members.get(mm)?;
         Some((membership, self.program(membership)?))
     }
 }
 
-impl Drop for Programs {
+#[pinned_drop]
+impl PinnedDrop for Programs {
     /// The references of the members are given up after this; no root may be named any more.
-    fn drop(&mut self) {
+    fn drop(self: Pin<&mut Self>) {
         for program in self.table.iter().filter_map(OnceArc::get) {
             program.generation.lock().root = Root::Closed;
         }
@@ -175,10 +181,11 @@ impl Watcher for Programs {
     /// Called for every fault of every process: what the others pay is decided here.
     #[inline(always)]
     fn fault(&self, fault: Fault<'_>) {
-        let Some(tag) = self.members.get(fault.mm()) else {
-            return;
+        let membership = match self.members.look(fault.mm()) {
+            Found::Here(tag) => Membership::unpack(tag),
+            Found::Elsewhere => return self.enter(fault),
+            Found::Nowhere => return,
         };
-        let membership = Membership::unpack(tag);
         // SAFETY: By the invariant.
         let program = unsafe { self.program_of_member(membership) };
         if let Err(fault) = fault.count(&program.till, membership.generation) {
@@ -195,7 +202,9 @@ impl Watcher for Programs {
             program: place,
             generation: generation.begin(&program.till),
         };
-        generation.root = match self.members.insert(mm, membership.pack()) {
+        let joined = self.members.insert(mm, membership);
+        program.lost.store(u64::from(joined.is_err()), Relaxed);
+        generation.root = match joined {
             Ok(()) => Root::Alive(MmId::of(mm)),
             Err(_) => Root::Lost,
         };
@@ -206,9 +215,10 @@ impl Watcher for Programs {
             return;
         };
         let generation = program.generation.lock();
-        if generation.number == membership.generation {
-            // A child too many is not counted.
-            let _ = self.members.insert(child, membership.pack());
+        if generation.number == membership.generation
+            && self.members.insert(child, membership).is_err()
+        {
+            program.lost.fetch_add(1, Relaxed);
         }
     }
 
@@ -241,7 +251,7 @@ impl Tracking {
     ///
     /// [`ENOMEM`]; [`ENOENT`] if the kernel lacks a function that must be hooked.
     pub fn new() -> Result<Self> {
-        let programs = Arc::new(Programs::new()?, GFP_KERNEL)?;
+        let programs = Arc::pin_init(Programs::new()?, GFP_KERNEL)?;
         Ok(Self {
             _watch: Watch::new(&programs)?,
             programs,

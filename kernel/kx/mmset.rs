@@ -2,30 +2,41 @@
 //! A set of address spaces that probes can ask without a lock, with a tag for each.
 //!
 //! The address of a structure is the key, and the set holds a reference (of the `mmgrab` kind) to
-//! each member, so that no other address space can appear under the same key. The number of members
-//! is bounded; a lookup that finds nothing looks at one cache line.
+//! each member, so that no other address space can appear under the same key. The table is
+//! [`model::members`]: it does not grow, and [`model::quota`] says who finds room. A look-up that finds
+//! nothing looks at one cache line.
 //!
 //! An address space is inserted before its first user runs in it, and removed after its last one is
 //! gone. So it is never looked up while it is being removed; while it is being inserted it may be, by
 //! somebody who writes to another's memory, and is found with its tag or not at all.
+//!
+//! # Locks
+//!
+//! Members come and go under a `RawLock` of the set's own, the innermost one. Some hundred
+//! instructions run under it; nothing is called but `mmgrab`.
 
-use crate::{lockless::peek, mm, sys};
+use crate::{lockless::peek, mm, new_raw_lock, rawlock::RawLock, sys};
 use kernel::{
     bindings,
     mm::Mm,
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::{Acquire, Atomic, Relaxed, Release},
+        atomic::{Atomic, Release},
     },
 };
-use model::ledger::Area;
+use model::{
+    generation::Membership,
+    ledger::Area,
+    members::{self, Found, Line, Lines, Word, WAYS},
+    quota::{Quota, OWN},
+};
 
-/// Members of one line.
-const WAYS: usize = 7;
+/// Lines of the table: a power of two. They are 2 MiB.
+const LINES: usize = 1 << 14;
 
-/// A key that is being inserted; no structure has this address.
-const RESERVED: usize = 1;
+/// Most members: an eighth of the table stays free, so that ways are short.
+const FULL: usize = LINES * WAYS / 8 * 7;
 
 /// Names an address space, without keeping it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -81,27 +92,67 @@ impl<'a> ExitingMm<'a> {
     }
 }
 
-/// Two cache lines, of which a lookup that finds nothing reads the first; and of that one word, if
-/// nothing is there to be found.
-#[repr(C, align(64))]
-struct Line {
-    /// The number of members; while one comes or goes it may be one too many.
-    used: Atomic<usize>,
-    keys: [Atomic<usize>; WAYS],
-    tags: [Atomic<u64>; WAYS],
+/// A word of the table.
+#[repr(transparent)]
+struct Shared(Atomic<u64>);
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self(Atomic::new(0))
+    }
 }
 
-impl Line {
-    /// x86 reads the key before the tag, as the compiler does.
+impl Word for Shared {
+    /// x86 loads in the order of the program; so does the compiler, as these loads are volatile.
     #[inline(always)]
-    fn find(&self, mm: MmId) -> Option<u64> {
-        let ways = self.keys.iter().zip(&self.tags);
-        for (key, tag) in ways {
-            if peek(key) == mm.0 {
-                return Some(peek(tag));
-            }
+    fn load(&self) -> u64 {
+        peek(&self.0)
+    }
+
+    fn store(&self, value: u64) {
+        self.0.store(value, Release);
+    }
+}
+
+/// The lines of the set.
+///
+/// # Invariants
+///
+/// There are [`LINES`].
+struct Table(KVVec<Line<Shared>>);
+
+/// Where the bits of a product are that name a line.
+const SHIFT: u32 = 32 - size_of::<Line<Shared>>().trailing_zeros();
+
+/// What these bits are, once they are down: the offset of a line.
+const OFFSETS: usize = (LINES - 1) * size_of::<Line<Shared>>();
+
+impl Table {
+    fn new() -> Result<Self> {
+        let mut lines = KVVec::with_capacity(LINES, GFP_KERNEL_ACCOUNT)?;
+        for _ in 0..LINES {
+            lines.push(Line::default(), GFP_KERNEL_ACCOUNT)?;
         }
-        None
+        // INVARIANT: So many were made.
+        Ok(Self(lines))
+    }
+}
+
+impl Lines for Table {
+    type Word = Shared;
+
+    fn count(&self) -> usize {
+        LINES
+    }
+
+    /// The home in three instructions, which every fault of every process pays.
+    #[inline(always)]
+    fn line(&self, key: u64, steps: usize) -> &Line<Shared> {
+        let hash = (key as usize).wrapping_mul(0x61C8_8647) >> SHIFT;
+        let offset = hash.wrapping_add(steps.wrapping_mul(size_of::<Line<Shared>>())) & OFFSETS;
+        // SAFETY: A line begins at each multiple of a line's size that is less than that of all, which
+        // by the invariant are `LINES`; `OFFSETS` lets nothing else through.
+        unsafe { &*self.0.as_ptr().byte_add(offset) }
     }
 }
 
@@ -109,103 +160,88 @@ impl Line {
 ///
 /// # Invariants
 ///
-/// - Each key but 0 and [`RESERVED`] is the address of a `struct mm_struct` of which the set owns a
-///   reference, and its tag is the member's.
-/// - What `mask` lets through of a number is a multiple of a line's size, and less than that of all.
+/// Each key is the address of a `struct mm_struct` of which the set owns a reference, and its tag is a
+/// membership, for which a place of its program's quota is taken.
+#[pin_data(PinnedDrop)]
 pub struct MmSet {
-    lines: KVVec<Line>,
-    mask: usize,
+    table: Table,
+    /// Held by whoever changes the table, too.
+    #[pin]
+    quota: RawLock<Quota<KVVec<u32>>>,
 }
 
 impl MmSet {
-    /// An empty set with room for some `capacity` members: before it is reached, a line may be full.
+    /// An empty set for the members of programs whose numbers are less than `numbers`, of which at
+    /// most `programs` are used.
     ///
     /// # Errors
     ///
     /// [`ENOMEM`].
-    pub fn new(capacity: usize) -> Result<Self> {
-        let lines = (capacity / WAYS).next_power_of_two();
-        let mut set = KVVec::with_capacity(lines, GFP_KERNEL_ACCOUNT)?;
-        for _ in 0..lines {
-            let line = Line {
-                used: Atomic::new(0),
-                keys: [const { Atomic::new(0) }; WAYS],
-                tags: [const { Atomic::new(0) }; WAYS],
-            };
-            set.push(line, GFP_KERNEL_ACCOUNT)?;
-        }
-        // INVARIANT: A power of two of lines, and no member.
-        Ok(Self {
-            lines: set,
-            mask: lines.wrapping_sub(1).wrapping_mul(size_of::<Line>()),
-        })
+    pub fn new(numbers: usize, programs: usize) -> Result<impl PinInit<Self>> {
+        let table = Table::new()?;
+        let members = KVVec::from_elem(0, numbers, GFP_KERNEL_ACCOUNT)?;
+        let pool = FULL.saturating_sub(programs.saturating_mul(OWN as usize));
+        let quota = Quota::new(members, pool as u32);
+        Ok(pin_init!(Self {
+            table,
+            quota <- new_raw_lock!(quota, "kx::mmset quota"),
+        }))
     }
 
-    /// The tag of a member.
+    /// The membership of a member, if it is found at the first look.
     #[inline(always)]
-    pub fn get(&self, mm: MmId) -> Option<u64> {
-        let line = self.line(mm);
-        if peek(&line.used) == 0 {
-            return None;
-        }
-        line.find(mm)
+    pub fn look(&self, mm: MmId) -> Found {
+        members::look(&self.table, mm.0 as u64)
+    }
+
+    /// The membership of a member.
+    pub fn get(&self, mm: MmId) -> Option<Membership> {
+        members::get(&self.table, mm.0 as u64).map(Membership::unpack)
     }
 
     /// Makes `mm` a member. It must not be one yet.
     ///
     /// # Errors
     ///
-    /// [`ENOSPC`] if there is no room.
-    pub fn insert(&self, mm: &Mm, tag: u64) -> Result {
+    /// [`ENOSPC`] if the program has as many as it may have.
+    pub fn insert(&self, mm: &Mm, membership: Membership) -> Result {
         let id = MmId::of(mm);
-        let line = self.line(id);
-        line.used.fetch_add(1, Relaxed);
-        let mut ways = line.keys.iter().zip(&line.tags);
-        let way = ways.find(|(key, _)| key.cmpxchg(0, RESERVED, Acquire).is_ok());
-        let Some((key, place)) = way else {
-            line.used.fetch_sub(1, Relaxed);
+        let mut quota = self.quota.lock();
+        if !quota.join(membership.program) {
             return Err(ENOSPC);
-        };
+        }
+        if !members::insert(&self.table, id.0 as u64, membership.pack()) {
+            quota.leave(membership.program);
+            return Err(ENOSPC);
+        }
+        // INVARIANT: The reference belongs to the key that was inserted just above, and the place to its
+        // tag; without the lock nobody gives up either.
         // SAFETY: `mm` is valid.
         unsafe { bindings::mmgrab(id.as_raw()) };
-        place.store(tag, Relaxed);
-        // INVARIANT: With the reference that was taken just above, and after its tag: others may
-        // write to a child's memory before it runs.
-        key.store(id.0, Release);
         Ok(())
     }
 
     /// Makes `mm` a member no longer.
     pub fn remove(&self, mm: &ExitingMm<'_>) {
         let id = mm.id();
-        let line = self.line(id);
-        for key in &line.keys {
-            if key.cmpxchg(id.0, 0, Release).is_ok() {
-                line.used.fetch_sub(1, Relaxed);
-                // SAFETY: The reference was the key's, by the invariant. It is not the last one, as
-                // `ExitingMm` promises.
-                unsafe { sys::kx_mmdrop_not_last(id.as_raw()) };
-            }
-        }
-    }
-
-    /// In three instructions, which every fault of every process pays.
-    #[inline(always)]
-    fn line(&self, mm: MmId) -> &Line {
-        let hash = mm.0.wrapping_mul(0x9E37_79B9_u32 as i32 as usize) >> 25;
-        // SAFETY: By the invariant a line begins so many bytes on.
-        unsafe { &*self.lines.as_ptr().byte_add(hash & self.mask) }
+        let mut quota = self.quota.lock();
+        let Some(tag) = members::remove(&self.table, id.0 as u64) else {
+            return;
+        };
+        quota.leave(Membership::unpack(tag).program);
+        drop(quota);
+        // SAFETY: The reference was the key's, by the invariant. It is not the last one, as `ExitingMm`
+        // promises.
+        unsafe { sys::kx_mmdrop_not_last(id.as_raw()) };
     }
 }
 
-impl Drop for MmSet {
-    fn drop(&mut self) {
-        for key in self.lines.iter_mut().flat_map(|line| line.keys.iter_mut()) {
-            let mm = *key.get_mut();
-            if mm != 0 {
-                // SAFETY: By the invariant. Nothing is locked here, so freeing may sleep.
-                unsafe { bindings::mmdrop(MmId(mm).as_raw()) };
-            }
+#[pinned_drop]
+impl PinnedDrop for MmSet {
+    fn drop(self: Pin<&mut Self>) {
+        for mm in self.table.0.iter().flat_map(Line::members) {
+            // SAFETY: By the invariant. Nothing is locked here, so freeing may sleep.
+            unsafe { bindings::mmdrop(MmId(mm as usize).as_raw()) };
         }
     }
 }

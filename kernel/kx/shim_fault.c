@@ -30,12 +30,13 @@ static noinline bool is_strange_to_current(const struct mm_struct *mm, const cha
 
 	rcu_read_lock();
 	owner = rcu_dereference(mm->owner);
-	is = !owner || !bears(owner, name);
+	/* Another thread is the owner if the leader has ended, which stays that until all have. */
+	is = !owner || !bears(READ_ONCE(owner->group_leader), name);
 	rcu_read_unlock();
 	return is;
 }
 
-/* Whether the process that owns the memory bears another name, or is gone. */
+/* Whether the process that owns the memory bears another name, by its leader, or is gone. */
 static __always_inline bool is_strange(const struct vm_area_struct *vma, const char *name)
 {
 	/* As a rule it is the current thread's leader, which cannot go away: RCU is not needed. */

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The three system calls: arguments in, structure out, one line in the log for each error.
 //!
-//! Lock order: `tracking`, then what `kx::cow` takes. `tracking` is held while the kernel is hooked
-//! or unhooked, and for looking a program up; never while a report is made.
+//! Lock order: `hooking`, `tracking`, then what `kx::cow` takes. Hooking and unhooking may take minutes:
+//! the kernel waits for every task to leave the kernel or sleep, and keeps all others from hooking
+//! meanwhile. So `hooking` is a gate: who waits for it can be interrupted. `tracking` is only held for
+//! looking a program up and for adding one; never while the kernel is hooked or unhooked, or a report
+//! is made.
 
 use abi::pf_stat::{
     COUNT, ENDS, FAULTS, MAX_AREAS, MAX_NAME, NR_GET_INFO, NR_SET_PARAM, STARTS, TOTAL, WORDS,
@@ -16,6 +19,7 @@ use kernel::{
 };
 use kx::{
     cow::{Report, Tracked, Tracking},
+    gate::Gate,
     log,
     syscall::Handler,
     task::{self, Comm},
@@ -28,9 +32,12 @@ const _: () = assert!(MAX_NAME + 1 == task::COMM_LEN);
 /// What the calls and the file share.
 #[pin_data]
 pub(crate) struct Shared {
-    /// `Some` while something is tracked.
+    /// `Some` while something is tracked. Becomes that, or `None`, within `hooking` only.
     #[pin]
     tracking: Mutex<Option<Tracking>>,
+    /// Entered alone by who hooks or unhooks the kernel.
+    #[pin]
+    hooking: Gate,
 }
 
 /// Serves the calls.
@@ -54,6 +61,14 @@ const NEVER_RUN: Failure = Failure(
 );
 const NO_MEMORY: Failure = Failure(ENOMEM, "not enough memory");
 const KILLED: Failure = Failure(EINTR, "the calling process was killed");
+const INTERRUPTED: Failure = Failure(
+    EINTR,
+    "a signal came while another call was hooking or unhooking the kernel",
+);
+const LOST: Failure = Failure(
+    ENOMEM,
+    "too many processes were alive to follow the last one that was executed",
+);
 const NO_HOOK: Failure = Failure(ENOENT, "this kernel lacks a function that must be hooked");
 
 impl From<Error> for Failure {
@@ -62,7 +77,9 @@ impl From<Error> for Failure {
             ENOMEM => NO_MEMORY,
             ESRCH => NEVER_RUN,
             EINTR => KILLED,
+            ERESTARTSYS => INTERRUPTED,
             ENOENT => NO_HOOK,
+            ENOSPC => LOST,
             other => Failure(other, "unexpected"),
         }
     }
@@ -70,7 +87,10 @@ impl From<Error> for Failure {
 
 impl Shared {
     pub(crate) fn new() -> Result<Arc<Self>> {
-        let shared = pin_init!(Self { tracking <- new_mutex!(None, "pf_stat.tracking") });
+        let shared = pin_init!(Self {
+            tracking <- new_mutex!(None, "pf_stat.tracking"),
+            hooking <- Gate::new(),
+        });
         Arc::pin_init(shared, GFP_KERNEL)
     }
 
@@ -87,14 +107,25 @@ impl Shared {
 
     fn set_param(&self, name: usize, len: usize) -> Result<(), Failure> {
         let comm = read_name(name, len)?;
-        let mut tracking = self.tracking.lock();
-        if let Some(tracking) = &mut *tracking {
-            return Ok(tracking.track(comm)?);
+        if let Some(done) = self.track(comm) {
+            return Ok(done?);
+        }
+        let _alone = self.hooking.exclude()?;
+        // Somebody may have hooked the kernel meanwhile.
+        if let Some(done) = self.track(comm) {
+            return Ok(done?);
         }
         let mut new = Tracking::new()?;
         new.track(comm)?;
-        *tracking = Some(new);
+        *self.tracking.lock() = Some(new);
         Ok(())
+    }
+
+    /// Tracks one more name, if the kernel is hooked.
+    fn track(&self, comm: Comm) -> Option<Result> {
+        let mut tracking = self.tracking.lock();
+        let tracking = Option::as_mut(&mut tracking)?;
+        Some(tracking.track(comm))
     }
 
     fn get_info(&self, name: usize, len: usize, to: usize) -> Result<(), Failure> {
@@ -110,8 +141,12 @@ impl Shared {
             .map_err(|_| UNWRITABLE)
     }
 
-    fn cleanup(&self) {
-        *self.tracking.lock() = None;
+    fn cleanup(&self) -> Result<(), Failure> {
+        let _alone = self.hooking.exclude()?;
+        let tracking = self.tracking.lock().take();
+        // Outside of the lock, which is released at the end of the line above.
+        drop(tracking);
+        Ok(())
     }
 
     fn tracked(&self, comm: &Comm) -> Option<Tracked> {
@@ -131,10 +166,7 @@ impl Handler for Calls {
             _ if !task::may_monitor() => Err(NOT_ALLOWED),
             NR_SET_PARAM => self.shared.set_param(name, len),
             NR_GET_INFO => self.shared.get_info(name, len, to),
-            _ => {
-                self.shared.cleanup();
-                Ok(())
-            }
+            _ => self.shared.cleanup(),
         };
         result.map(|()| 0).map_err(|Failure(error, reason)| {
             let number = error.to_errno();

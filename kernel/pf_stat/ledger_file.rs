@@ -46,13 +46,15 @@ impl Handler for LedgerFile {
     }
 }
 
-/// A program that was not executed yet has a line of zeros.
+/// A program that was not executed yet has a line of zeros; so has one that could not be followed, but
+/// for what was lost.
 fn write_program(text: &mut Text, program: &Tracked) -> Result {
     let generation = program.generation();
     let folded = match program.report::<Faults>() {
         Ok(report) => report.folded,
-        Err(ESRCH) => Folded::default(),
+        Err(ESRCH | ENOSPC) => Folded::default(),
         Err(error) => return Err(error),
     };
-    write_line(text, program.name(), generation, &folded).map_err(|_| ENOMEM)
+    let lost = program.lost();
+    write_line(text, program.name(), generation, &folded, lost).map_err(|_| ENOMEM)
 }

@@ -3,6 +3,7 @@
 //! and how a process is.
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::process::{set_parent_process_death_signal, waitpid, Pid, Signal, WaitOptions};
@@ -200,6 +201,27 @@ pub fn on_one_cpu<T>(body: impl FnOnce() -> T) -> Result<T> {
     Ok(result)
 }
 
+/// Stays in the kernel for seconds, without sleeping there: reads two GiB of random numbers with one
+/// call, which a signal ends.
+///
+/// # Errors
+/// If there is no `/dev/urandom`.
+pub fn stay_in_kernel() -> Result<()> {
+    const PART: usize = 2 << 20;
+    const PARTS: i32 = 1024;
+    let file = std::fs::File::open("/dev/urandom")?;
+    let mut memory = vec![0_u8; PART];
+    let part = libc::iovec {
+        iov_base: memory.as_mut_ptr().cast(),
+        iov_len: PART,
+    };
+    let parts = [part; PARTS as usize];
+    // SAFETY: Each part is `memory`, as long as it says, at which nobody looks meanwhile.
+    let read = unsafe { libc::readv(file.as_raw_fd(), parts.as_ptr(), PARTS) };
+    ensure!(read > 0, io::Error::last_os_error());
+    Ok(())
+}
+
 /// Ends the calling thread and leaves the process to the others.
 pub fn end_this_thread() -> ! {
     // SAFETY: Ends this thread without unwinding: its stack stays mapped, and locks that
@@ -216,6 +238,20 @@ pub fn state(pid: u32) -> Result<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
     fields.chars().next().context("no state in stat")
+}
+
+/// How long a process has run inside the kernel, in clock ticks.
+///
+/// # Errors
+/// If there is no such process.
+pub fn kernel_ticks(pid: u32) -> Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
+    Ok(fields
+        .split(' ')
+        .nth(12)
+        .context("stat is short")?
+        .parse()?)
 }
 
 /// Waits until a process sleeps: one that said `ready` still touches pages on its way there.

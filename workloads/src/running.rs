@@ -21,8 +21,18 @@ impl Workload {
     /// # Errors
     /// If it is not in `PATH` or ends without being ready.
     pub fn start<A: AsRef<str>>(program: &str, arguments: &[A]) -> Result<Self> {
-        let mut child = Command::new(program)
-            .args(arguments.iter().map(AsRef::as_ref))
+        let mut command = Command::new(program);
+        command.args(arguments.iter().map(AsRef::as_ref));
+        Self::start_command(command)
+    }
+
+    /// As [`Workload::start`], with what else `command` says.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_command(mut command: Command) -> Result<Self> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

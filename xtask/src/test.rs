@@ -20,6 +20,9 @@ use crate::vm::{self, VmRequest};
 /// The guest tests' programs hold up to 800 MB, and the checkers of the debug kernel take as much.
 const MEMORY_MIB: u32 = 4096;
 
+/// Long ones have more than 32768 living processes, of 140 KB each.
+const LONG_MEMORY_MIB: u32 = 6144;
+
 /// The test modules that want the full guest.
 const FULL: &[&str] = &["full"];
 
@@ -241,7 +244,11 @@ fn guest_tests(
     let request = VmRequest {
         guest: machine.guest,
         threads: machine.threads,
-        memory_mib: MEMORY_MIB,
+        memory_mib: if tests.long {
+            LONG_MEMORY_MIB
+        } else {
+            MEMORY_MIB
+        },
         copies,
         append: machine.append.to_owned(),
         timeout: Some(all + TO_BOOT),

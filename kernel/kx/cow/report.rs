@@ -6,6 +6,7 @@ use super::{
     Program, MAX_AREAS,
 };
 use crate::{
+    lockless::peek,
     mm::{areas_of, AreasVersion},
     mmset::ExitingMm,
     sched,
@@ -87,14 +88,19 @@ impl Tracked {
         self.0.generation.lock().number
     }
 
+    /// How many processes of the last generation could not be followed for want of room. Their own
+    /// children are not known.
+    pub fn lost(&self) -> u64 {
+        peek(&self.0.lost)
+    }
+
     /// The counts of the last generation, by the areas that its root has now or had when it ended.
     /// May sleep.
     ///
     /// # Errors
     ///
     /// [`ESRCH`] if the program was not executed since it is tracked, or is not tracked any more;
-    /// [`ENOMEM`], also if the program could not be followed for want of room; [`EINTR`] if the
-    /// caller was killed.
+    /// [`ENOSPC`] if there was no room to follow it; [`ENOMEM`]; [`EINTR`] if the caller was killed.
     pub fn report<T: Tally>(&self) -> Result<Report<T>> {
         let mut report = Report {
             areas: Areas::new()?,
@@ -122,7 +128,7 @@ impl Tracked {
         let mut generation = self.0.generation.lock();
         match generation.root {
             Root::Never | Root::Closed => Err(ESRCH),
-            Root::Lost => Err(ENOMEM),
+            Root::Lost => Err(ENOSPC),
             Root::Exited => report.look_at(&mut generation, &self.0.till),
             Root::Alive(mm) => {
                 // SAFETY: A living root is a member of the set, which keeps it: `exit` and

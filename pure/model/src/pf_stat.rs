@@ -10,7 +10,7 @@ use core::fmt;
 /// The first line, without its newline: what the columns hold. The name comes last, as it may
 /// contain blanks.
 pub const HEAD: &str =
-    "generation faults copied reused zero_filled split first_write remote gone name";
+    "generation faults copied reused zero_filled split first_write remote gone lost name";
 
 /// Writes the first line.
 ///
@@ -21,7 +21,8 @@ pub fn write_head(out: &mut impl Output) -> fmt::Result {
     writeln!(out, "{HEAD}")
 }
 
-/// Writes the line of a name. `gone` counts the CoW faults in ranges that no area holds any more.
+/// Writes the line of a name. `gone` counts the CoW faults in ranges that no area holds any more,
+/// `lost` the processes that could not be followed.
 ///
 /// # Errors
 ///
@@ -31,11 +32,12 @@ pub fn write_line(
     name: &[u8],
     generation: u32,
     folded: &Folded,
+    lost: u64,
 ) -> fmt::Result {
     let total = &folded.total;
     write!(
         out,
-        "{generation} {} {} {} {} {} {} {} {} ",
+        "{generation} {} {} {} {} {} {} {} {} {lost} ",
         total.faults(),
         total.copied,
         total.reused,

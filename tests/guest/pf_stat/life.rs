@@ -127,6 +127,23 @@ fn nothing_is_counted_between_one_name_and_the_same_again() -> Result<()> {
 }
 
 #[test]
+fn a_program_bears_its_first_thread_s_name_even_when_that_has_ended() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut cow = Workload::start(COW, &["--leave", "calf"])?;
+    let comm = format!("/proc/{}/comm", cow.pid());
+    assert_eq!(std::fs::read_to_string(&comm)?, "cow\n");
+    let held = step(&mut cow, "hold 100")?;
+    let counted = || pf_stat::get_info(COW.as_bytes());
+    for (name, pages, expected) in [("cow", 10, 10), ("ox", 60, 10), ("cow", 100, 50)] {
+        cow.ask(&format!("rename {name}"))?;
+        assert_eq!(std::fs::read_to_string(&comm)?, format!("{name}\n"));
+        step(&mut cow, &format!("write {pages}"))?;
+        assert_eq!(counted()?.at(held.start), Some(expected), "as {name}");
+    }
+    Ok(())
+}
+
+#[test]
 fn copies_in_more_areas_than_are_counted_at_once_are_exact() -> Result<()> {
     let _module = tracking(COW)?;
     let mut cow = start_cow()?;

@@ -2,6 +2,8 @@
 //! `pf_stat`: the document, the table of faults, the life of programs, the calls, and the weather.
 
 mod calls;
+mod cleanup;
+mod crowds;
 mod document;
 mod faults;
 mod held;

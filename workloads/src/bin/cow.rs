@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Makes exactly known copy-on-write faults: `cow`, then steps on standard input, one a line.
+//! Makes exactly known copy-on-write faults: `cow`, then steps on standard input, one a line. With
+//! `cow --leave NAME` its first thread ends, and another one, of this name, does the steps.
 //!
 //! It prints `ready`; each step is answered by `ok START END CHILD`: the addresses in which the
 //! faults happened and the pid of a child that still lives, or 0. Children live until the next
@@ -31,34 +32,53 @@
 //! | `threads N T R` | R times: fork, T threads write N pages together: N times R copies |
 //! | `scattered N R` | N areas of a page, with others between; R times: fork, write to them: R copies in each |
 //! | `time N R` | R times: fork, write N pages; END is the least time of a round's writes in ns |
+//! | `crowd N P` | P pages written, N forks, each child writes them and stays: N times P copies |
 //! | `areas N` | makes N areas that cannot be merged: none |
 //! | `warm STEP` | for private memory: as STEP, but one page of it was copied before |
 
-use std::ffi::CString;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::mm::{Advice, MprotectFlags};
-use rustix::thread::set_name;
 use workloads::map::{Map, HUGE_PAGE, PAGE};
-use workloads::process::{on_one_cpu, Child};
+use workloads::process::{self, on_one_cpu, Child};
 use workloads::uffd::WriteProtected;
 use workloads::Ksm;
 
 fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some("--leave") {
+        return follow_steps();
+    }
+    let name = arguments.next().context("--leave wants a name")?;
+    std::thread::Builder::new().name(name).spawn(|| {
+        let result = first_thread_ended().and_then(|()| follow_steps());
+        std::process::exit(i32::from(result.is_err()));
+    })?;
+    process::end_this_thread()
+}
+
+fn follow_steps() -> Result<()> {
     let mut cow = Cow::default();
     workloads::follow_steps(|step| {
         let (start, end) = cow.step(step)?;
-        let child = cow.child.as_ref().map_or(0, Child::pid);
+        let child = cow.children.first().map_or(0, Child::pid);
         Ok(Some(format!("{start} {end} {child}")))
     })
+}
+
+fn first_thread_ended() -> Result<()> {
+    while process::state(std::process::id())? != 'Z' {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 #[derive(Default)]
 struct Cow {
     maps: Vec<Map>,
-    child: Option<Child>,
+    children: Vec<Child>,
 }
 
 impl Cow {
@@ -80,10 +100,10 @@ impl Cow {
             return Ok(range(map));
         }
         if words[0] == "rename" {
-            set_name(&CString::new(words[1])?)?;
+            std::fs::write("/proc/self/comm", words[1])?;
             return Ok((0, 0));
         }
-        self.child = None;
+        self.children.clear();
         let map = match words[0] {
             "threads" => threads(number(1)?, number(2)?, number(3)?)?,
             "scattered" => scattered(number(1)?, number(2)?)?,
@@ -98,17 +118,18 @@ impl Cow {
                 return Ok(range);
             }
             "child-writes" => self.child_writes(private(number(1)?, is_warm)?)?,
+            "crowd" => self.crowd(number(1)?, number(2)?)?,
             "huge" => self.child_writes_huge(number(1)?)?,
             "uffd-forked" => {
                 let mut map = private(number(1)?, is_warm)?;
                 fill(&mut map);
-                self.child = Some(Child::start(|| {})?);
+                self.children.push(Child::start(|| {})?);
                 WriteProtected::new(&map)?.while_written(|| fill(&mut map))?;
                 map
             }
             "hold" => {
                 let (map, child) = written_and_forked(number(1)?)?;
-                self.child = Some(child);
+                self.children.push(child);
                 map
             }
             // A page that waits in another CPU's batch is copied, though nobody else has it.
@@ -121,14 +142,23 @@ impl Cow {
 
     fn child_writes(&mut self, mut map: Map) -> Result<Map> {
         fill(&mut map);
-        self.child = Some(Child::start(|| fill(&mut map))?);
+        self.children.push(Child::start(|| fill(&mut map))?);
+        Ok(map)
+    }
+
+    fn crowd(&mut self, children: usize, pages: usize) -> Result<Map> {
+        let mut map = private(pages, false)?;
+        fill(&mut map);
+        for _ in 0..children {
+            self.children.push(Child::start(|| fill(&mut map))?);
+        }
         Ok(map)
     }
 
     fn child_writes_huge(&mut self, count: usize) -> Result<Map> {
         let mut map = huge(count)?;
         fill(&mut map);
-        self.child = Some(Child::start(|| touch_huge(&mut map))?);
+        self.children.push(Child::start(|| touch_huge(&mut map))?);
         Ok(map)
     }
 

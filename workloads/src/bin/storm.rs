@@ -9,6 +9,7 @@
 //! | `mprotect` | takes and gives back the right to write |
 //! | `munmap` | maps, fills and unmaps |
 //! | `collapse` | small pages into huge ones and back |
+//! | `kernel` | nothing again: one call that stays in the kernel for long, without sleeping; then it ends |
 
 use std::io::Write;
 use std::process::Command;
@@ -25,6 +26,10 @@ fn main() -> Result<()> {
     let kind = std::env::args().nth(1).context("usage: storm KIND")?;
     let round: fn(&mut Map) -> Result<()> = match kind.as_str() {
         "none" => return Ok(()),
+        "kernel" => {
+            workloads::say("ready")?;
+            return process::stay_in_kernel();
+        }
         "fork" => fork,
         "exec" => exec,
         "exit" => exit,
