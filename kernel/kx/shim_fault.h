@@ -29,16 +29,20 @@ enum kx_fault {
 	KX_FAULT_AGAIN = 1 << 10,
 };
 
-/* cow/till.rs */
-#define KX_TILL_ENTRIES 8
+/* till.rs */
+#define KX_TILL_SETS 64
+#define KX_TILL_WAYS 2
+
+struct kx_till_entry {
+	u64 start;
+	u64 copies;
+};
 
 struct kx_till {
 	char name[16];
 	u32 generation;
-	struct kx_till_entry {
-		u64 start;
-		u64 copies;
-	} entries[KX_TILL_ENTRIES];
+	u32 unused[3];
+	struct kx_till_entry sets[KX_TILL_SETS][KX_TILL_WAYS];
 };
 
 /* Returns NULL if it is a plain copy that was counted, else @vmf: the caller need not keep it. */

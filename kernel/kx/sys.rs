@@ -129,8 +129,14 @@ extern "C" {
         mm: *mut bindings::mm_struct,
         version: *mut ffi::c_uint,
     ) -> ffi::c_int;
+    pub(crate) fn kx_area_at(
+        mm: *mut bindings::mm_struct,
+        address: ffi::c_ulong,
+        start: *mut ffi::c_ulong,
+    ) -> ffi::c_int;
     pub(crate) fn kx_areas(
         mm: *mut bindings::mm_struct,
+        from: ffi::c_ulong,
         ranges: *mut ffi::c_ulong,
         most: ffi::c_uint,
     ) -> ffi::c_uint;

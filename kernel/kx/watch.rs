@@ -254,7 +254,7 @@ pub struct Watch<W: Watcher> {
     _any_fault: Option<FunctionProbe<AnyFault<W>>>,
     _exec: FunctionProbe<Exec<W>>,
     _fork: FunctionProbe<Fork<W>>,
-    _exit: FunctionProbe<Exit<W>>,
+    _exit: HotProbe<Exit<W>>,
 }
 
 impl<W: Watcher> Watch<W> {
@@ -266,7 +266,8 @@ impl<W: Watcher> Watch<W> {
     pub fn new(watcher: &Arc<W>) -> Result<Self> {
         let to = || watcher.clone();
         // The reverse order, for the same reason.
-        let exit = FunctionProbe::new(Exit(to()))?;
+        // Not for speed: the end of a root has some work, which need not be done without preemption.
+        let exit = HotProbe::new(Exit(to()))?;
         let fork = FunctionProbe::new(Fork(to()))?;
         let exec = FunctionProbe::new(Exec(to()))?;
         let cow_fault = optional(FunctionProbe::new(CowFault(to())))?;

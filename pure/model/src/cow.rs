@@ -75,9 +75,13 @@ impl Counts {
         *count = count.saturating_add(more);
     }
 
-    /// A page that was counted as `was` turned out to be taken over.
+    /// A page that was counted as `was` turned out to be taken over. A copy that was not counted here
+    /// stays what it is where it was: the number of faults never changes.
     pub fn turn_into_reuse(&mut self, was: Kind) {
         let count = self.of(was);
+        if was == Kind::Copied && *count == 0 {
+            return;
+        }
         *count = count.saturating_sub(1);
         self.add(Kind::Reused, 1);
     }
@@ -324,7 +328,7 @@ mod tests {
         }
 
         #[test]
-        fn a_take_over_never_changes_the_number_of_faults(copied in 1_u64.., reused: u32) {
+        fn a_take_over_never_changes_the_number_of_faults(copied: u64, reused: u32) {
             let mut counts = Counts { copied, reused: reused.into(), ..Counts::ZERO };
             let before = counts.faults();
             counts.turn_into_reuse(Kind::Copied);

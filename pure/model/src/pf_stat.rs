@@ -10,7 +10,7 @@ use core::fmt;
 /// The first line, without its newline: what the columns hold. The name comes last, as it may
 /// contain blanks.
 pub const HEAD: &str =
-    "generation faults copied reused zero_filled split first_write remote gone name";
+    "generation faults copied reused zero_filled split first_write remote gone unplaced name";
 
 /// Writes the first line.
 ///
@@ -21,7 +21,8 @@ pub fn write_head(out: &mut impl Output) -> fmt::Result {
     writeln!(out, "{HEAD}")
 }
 
-/// Writes the line of a name. `gone` counts the CoW faults in ranges that no area holds any more.
+/// Writes the line of a name. `gone` counts the CoW faults in ranges that no area holds any more,
+/// `unplaced` those in more areas than can be told apart.
 ///
 /// # Errors
 ///
@@ -35,7 +36,7 @@ pub fn write_line(
     let total = &folded.total;
     write!(
         out,
-        "{generation} {} {} {} {} {} {} {} {} ",
+        "{generation} {} {} {} {} {} {} {} {} {} ",
         total.faults(),
         total.copied,
         total.reused,
@@ -44,6 +45,7 @@ pub fn write_line(
         total.first_write,
         total.remote,
         folded.gone.faults(),
+        folded.unplaced.faults(),
     )?;
     write_name(out, name)?;
     out.write_bytes(b"\n")

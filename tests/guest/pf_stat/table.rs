@@ -23,6 +23,7 @@ fn difference(after: &Ledger, before: &Ledger) -> Ledger {
         first_write: after.first_write - before.first_write,
         remote: after.remote - before.remote,
         gone: after.gone - before.gone,
+        unplaced: after.unplaced - before.unplaced,
     }
 }
 

@@ -130,6 +130,8 @@ pub struct Ledger {
     pub remote: u64,
     /// CoW faults in ranges that no area holds any more.
     pub gone: u64,
+    /// CoW faults in more areas than the module can tell apart.
+    pub unplaced: u64,
 }
 
 impl Ledger {
@@ -149,7 +151,7 @@ impl Ledger {
         for line in text.lines().skip(1) {
             let (ledger, found) = Self::parse(line).ok_or_else(|| Error::Answer {
                 line: line.to_owned(),
-                why: "nine numbers and a name were expected",
+                why: "ten numbers and a name were expected",
             })?;
             if found == name {
                 return Ok(Some(ledger));
@@ -159,7 +161,7 @@ impl Ledger {
     }
 
     fn parse(line: &str) -> Option<(Self, &str)> {
-        let mut words = line.splitn(10, ' ');
+        let mut words = line.splitn(11, ' ');
         let mut next = || words.next()?.parse().ok();
         let ledger = Self {
             generation: next()?,
@@ -171,6 +173,7 @@ impl Ledger {
             first_write: next()?,
             remote: next()?,
             gone: next()?,
+            unplaced: next()?,
         };
         Some((ledger, words.next()?))
     }
@@ -193,10 +196,10 @@ mod tests {
 
     #[test]
     fn a_line_of_the_ledger_is_taken_apart() {
-        let (ledger, name) = Ledger::parse("2 6 1 2 3 4 5 7 8 a name").unwrap();
+        let (ledger, name) = Ledger::parse("2 6 1 2 3 4 5 7 8 9 a name").unwrap();
         assert_eq!(name, "a name");
         assert_eq!((ledger.generation, ledger.faults, ledger.copied), (2, 6, 1));
-        assert_eq!((ledger.remote, ledger.gone), (7, 8));
+        assert_eq!((ledger.remote, ledger.gone, ledger.unplaced), (7, 8, 9));
         assert_eq!(Ledger::parse("2 6 1"), None);
     }
 }
