@@ -39,7 +39,7 @@ use crate::{
     rawlock::RawLock,
     task::Comm,
     till::Till,
-    watch::{Fault, Watch, Watcher},
+    watch::{Fault, PageId, Watch, Watcher},
 };
 use generation::Generation;
 use kernel::{
@@ -183,6 +183,16 @@ impl Watcher for Programs {
         let program = unsafe { self.program_of_member(membership) };
         if let Err(fault) = fault.count(&program.till, membership.generation) {
             self.enter(fault);
+        }
+    }
+
+    fn swap_freed(&self, mm: MmId, page: PageId) {
+        let Some((membership, program)) = self.program_of(mm) else {
+            return;
+        };
+        let mut generation = program.generation.lock();
+        if generation.number == membership.generation {
+            generation.swap_freed(&program.till, page);
         }
     }
 

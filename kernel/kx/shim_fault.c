@@ -94,16 +94,24 @@ static __always_inline unsigned int not_private(const struct vm_fault *vmf, cons
 	return 0;
 }
 
-/* Whether this address space alone maps the page of a large folio and nobody else holds it. */
-static bool is_sole(const struct folio *folio)
+/*
+ * Whether this address space alone maps a page of a large folio and nobody else holds it; or would,
+ * if the swap cache let go. The kernel has it let go if it can, but whether other address spaces
+ * have swap entries for the folio is known to nobody outside of mm/.
+ */
+static unsigned int sole(const struct folio *folio)
 {
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	int mapped = folio_large_mapcount(folio);
+	int others = folio_ref_count(folio) - mapped;
 
-	return mapped > 1 && mapped == folio_ref_count(folio) &&
-	       !test_bit(FOLIO_MM_IDS_SHARED_BITNUM, &folio->_mm_ids);
+	if (mapped <= 1 || test_bit(FOLIO_MM_IDS_SHARED_BITNUM, &folio->_mm_ids))
+		return 0;
+	if (!folio_test_swapcache(folio))
+		return others ? 0 : KX_FAULT_SOLE;
+	return others == folio_nr_pages(folio) ? KX_FAULT_SWAP : 0;
 #else
-	return false;
+	return 0;
 #endif
 }
 
@@ -205,7 +213,13 @@ unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name)
 	/* Not hugetlb, so that PageAnonExclusive() would look at this page, too. */
 	if (test_bit(PG_anon_exclusive, &page->flags.f))
 		return facts | KX_FAULT_EXCLUSIVE;
-	return facts | (folio_test_large(folio) && is_sole(folio) ? KX_FAULT_SOLE : 0);
+	return facts | (folio_test_large(folio) ? sole(folio) : 0);
+}
+
+/* Of a present page, as kx_write_fault() has found it. */
+const struct folio *kx_fault_folio(const struct vm_fault *vmf)
+{
+	return page_folio(pte_page(vmf->orig_pte));
 }
 
 unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name)

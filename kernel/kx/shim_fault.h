@@ -27,6 +27,7 @@ enum kx_fault {
 	KX_FAULT_SMALL = 1 << 8,
 	KX_FAULT_STRANGE = 1 << 9,
 	KX_FAULT_AGAIN = 1 << 10,
+	KX_FAULT_SWAP = 1 << 11,
 };
 
 /* till.rs */
@@ -51,6 +52,7 @@ const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till 
 
 /* @name has TASK_COMM_LEN bytes. */
 unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name);
+const struct folio *kx_fault_folio(const struct vm_fault *vmf);
 unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name);
 unsigned int kx_first_write(const struct vm_fault *vmf, const char *name);
 unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct *vma,

@@ -113,6 +113,7 @@ extern "C" {
         generation: u32,
     ) -> *const bindings::vm_fault;
     pub(crate) fn kx_write_fault(vmf: *const bindings::vm_fault, name: *const u8) -> ffi::c_uint;
+    pub(crate) fn kx_fault_folio(vmf: *const bindings::vm_fault) -> *const bindings::folio;
     pub(crate) fn kx_huge_write_fault(
         vmf: *const bindings::vm_fault,
         name: *const u8,

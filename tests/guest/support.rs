@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use workloads::{SysSetting, Workload};
 
 /// Runs a shell command to its end.
@@ -17,6 +17,27 @@ pub fn shell(command: &str) -> Result<Output> {
 /// What a shell command prints.
 pub fn shell_output(command: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&shell(command)?.stdout).into_owned())
+}
+
+/// Swap on compressed memory, until the value is dropped.
+pub struct Swap;
+
+impl Swap {
+    pub fn on() -> Result<Self> {
+        let done = shell(
+            "modprobe zram && echo 64M > /sys/block/zram0/disksize &&
+             mkswap /dev/zram0 && swapon /dev/zram0",
+        )?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "no zram ({})", said.trim());
+        Ok(Self)
+    }
+}
+
+impl Drop for Swap {
+    fn drop(&mut self) {
+        let _ = shell("swapoff /dev/zram0; rmmod zram");
+    }
 }
 
 /// Calls `done` every few milliseconds until it says yes; fails after half a minute.

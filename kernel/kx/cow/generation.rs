@@ -5,7 +5,13 @@ use super::{
     root::{Asked, AskedLast, Kept, Root},
     BUCKETS,
 };
-use crate::{mm::AreasVersion, mmset::ExitingMm, task, till::Till, watch::Fault};
+use crate::{
+    mm::AreasVersion,
+    mmset::ExitingMm,
+    task,
+    till::Till,
+    watch::{Fault, PageId},
+};
 use kernel::prelude::*;
 use model::{
     cow::{Kind, Outcome},
@@ -45,6 +51,9 @@ enum Expected {
     Split(Option<u64>),
     /// The task unshares a page: a take-over is not a write's.
     Unshared,
+    /// The swap cache may let go of this page, which was counted as copied in the area that begins
+    /// there. Then it is taken over.
+    Swap(PageId, u64),
 }
 
 impl Pending {
@@ -154,6 +163,12 @@ impl Generation {
                 self.count(till, start, Kind::ZeroFilled, 1);
                 self.expect(till, Expected::Split(fault.address()));
             }
+            Outcome::Swap => {
+                self.count(till, start, Kind::Copied, 1);
+                if let Some(page) = fault.swap_page() {
+                    self.expect(till, Expected::Swap(page, start));
+                }
+            }
             Outcome::Count(kind) => {
                 let is_split = kind == Kind::ZeroFilled
                     && fault.address().is_some()
@@ -169,6 +184,18 @@ impl Generation {
                     self.count(till, start, Kind::Remote, 1);
                 }
             },
+        }
+    }
+
+    /// The swap cache lets go of a page, in this task.
+    pub(super) fn swap_freed(&mut self, till: &Till, page: PageId) {
+        match self.pending.what {
+            Expected::Swap(expected, start) if expected == page => {
+                if self.expected(till).is_some() {
+                    self.turn_into_reuse(till, start, Kind::Copied);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -24,6 +24,7 @@
 //! | `huge-zero N` | N huge pages, read, then written: N fillings |
 //! | `hold N` | memory written, fork, nobody writes: none |
 //! | `huge-parts N` | N huge pages, fork, writes a small page of each, the child ends, writes all: N splits, N copies, else take-overs |
+//! | `swapped N` | 2 MiB N times, sent to swap, fork, read by the parent, the child ends, then writes: 512 N take-overs |
 //! | `pinned N` | memory written, fork, half of it pinned to be read, the child ends, then writes: N/2 take-overs |
 //! | `write N` | writes to the first N pages of the last `hold` |
 //! | `rename NAME` | takes another name: none |
@@ -245,7 +246,7 @@ fn alone(kind: &str, count: usize, is_warm: bool) -> Result<Map> {
     let mut map = match kind {
         "file-read" | "file-first" => Map::private_file(&file(count)?)?,
         "shared" | "shared-soft" => Map::anonymous(count, true)?,
-        "huge-parent" | "huge-zero" | "huge-parts" => huge(count)?,
+        "huge-parent" | "huge-zero" | "huge-parts" | "swapped" => huge(count)?,
         _ => private(count, is_warm)?,
     };
     match kind {
@@ -278,6 +279,13 @@ fn alone(kind: &str, count: usize, is_warm: bool) -> Result<Map> {
             let child = Child::start(|| {})?;
             // Not the first one, which would be the head of what is left.
             touch_part(1, &mut map);
+            drop(child);
+            fill(&mut map);
+        }
+        "swapped" => {
+            map.advise(Advice::LinuxPageOut)?;
+            let child = Child::start(|| {})?;
+            map.touch_by_reading();
             drop(child);
             fill(&mut map);
         }
