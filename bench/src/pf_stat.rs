@@ -22,6 +22,11 @@ const PAGES: u64 = 400;
 const FORKS: u64 = 60;
 const REPORTS: u32 = 2_000;
 
+const THREADS: u64 = 8;
+const CROWD_PAGES: u64 = 3_200;
+const CROWD_FORKS: u64 = 5;
+const CROWD_ROUNDS: usize = 3;
+
 const PROGRAM: &str = "fentry:vmlinux:do_wp_page { @[args->vmf->vma->vm_start] = count(); }";
 
 /// A running bpftrace with its probe attached.
@@ -91,6 +96,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
 pub fn run() -> Result<()> {
     let _module = Module::load("pf_stat", &[])?;
     faults()?;
+    crowds()?;
     reports()
 }
 
@@ -138,6 +144,44 @@ fn faults() -> Result<()> {
             row("pf_stat, another tracked", median(others), "≤ 0.25"),
             row("bpftrace", peer, ""),
         ],
+    );
+    Ok(())
+}
+
+/// Nanoseconds that a forced copy takes when eight threads make them, by turns in so many areas.
+fn per_fault_of_crowd(areas: u64) -> Result<f64> {
+    let pages = (CROWD_PAGES / areas).max(THREADS);
+    let mut cow = Workload::start::<&str>(NAME, &[])?;
+    let answer = cow.ask(&format!("teams {areas} {pages} {THREADS} {CROWD_FORKS}"))?;
+    let time = answer.split(' ').nth(1).context("a short answer")?;
+    Ok(time.parse::<f64>()? / (areas * pages) as f64)
+}
+
+fn crowds() -> Result<()> {
+    let mut rows = Vec::new();
+    for areas in [1, 16, 96, 400, 800] {
+        let (mut plain, mut added) = (Vec::new(), Vec::new());
+        for _ in 0..CROWD_ROUNDS {
+            let before = per_fault_of_crowd(areas)?;
+            pf_stat::set_param(NAME.as_bytes())?;
+            let tracked = per_fault_of_crowd(areas)?;
+            pf_stat::cleanup()?;
+            let base = (before + per_fault_of_crowd(areas)?) / 2.0;
+            plain.push(base);
+            added.push(tracked - base);
+        }
+        let (plain, added) = (median(plain), median(added));
+        rows.push(vec![
+            areas.to_string(),
+            format!("{plain:.0}"),
+            format!("{added:.0}"),
+            format!("{:.3}", added / plain.max(1.0)),
+        ]);
+    }
+    print(
+        "Eight threads, in so many areas by turns:",
+        &["areas", "ns/fault", "added", "of it"],
+        &rows,
     );
     Ok(())
 }

@@ -15,14 +15,15 @@
 //! # Locks
 //!
 //! In this order: an mmap lock or a page table's lock; the `RawLock` of one program; that of the
-//! members. Under the program's nothing is called but the ledger (one hash) and, when a program begins,
-//! ends or is reported, the list of areas: at most 128 of them and 512 buckets.
+//! members. Under the program's nothing is called but the ledger (one hash, and seldom a few looks at
+//! the root's areas without a lock); buckets and areas are copied out of it, or looked at a few at a
+//! time.
 //!
 //! # Cost
 //!
 //! For an address space that is not a member: the probe, and one cache line. For a member's plain
 //! copy also the owner's name, the facts of the page and one atomic addition; for its other faults
-//! an uncontended lock and one look at the ledger instead. Memory: 2 MiB for the members, 32 KiB
+//! an uncontended lock and one look at the ledger instead. Memory: 2 MiB for the members, 40 KiB
 //! for each program.
 //!
 //! A program that was running before its name was tracked is not counted until it is executed
@@ -30,6 +31,7 @@
 
 mod generation;
 mod report;
+mod root;
 
 use crate::{
     lockless::OnceArc,
@@ -38,9 +40,9 @@ use crate::{
     rawlock::RawLock,
     task::Comm,
     till::Till,
-    watch::{Fault, Watch, Watcher},
+    watch::{Fault, PageId, Watch, Watcher},
 };
-use generation::{Generation, Root};
+use generation::Generation;
 use kernel::{
     mm::Mm,
     prelude::*,
@@ -50,13 +52,12 @@ use kernel::{
     },
 };
 use model::{cow::Outcome, generation::Membership, members::Found};
-pub use report::{Areas, Report, Tracked};
+pub use report::{Report, Tracked};
+use root::Root;
+pub use root::MAX_AREAS;
 
 /// Most programs that can be tracked.
 pub const MAX_PROGRAMS: usize = 1024;
-
-/// Most areas that are reported.
-pub const MAX_AREAS: usize = 128;
 
 /// Most areas whose faults are told apart.
 const BUCKETS: usize = 512;
@@ -193,6 +194,16 @@ impl Watcher for Programs {
         }
     }
 
+    fn swap_freed(&self, mm: MmId, page: PageId) {
+        let Some((membership, program)) = self.program_of(mm) else {
+            return;
+        };
+        let mut generation = program.generation.lock();
+        if generation.number == membership.generation {
+            generation.swap_freed(&program.till, page);
+        }
+    }
+
     fn exec(&self, mm: &Mm, comm: Comm) {
         let Some((place, program)) = self.find(&comm) else {
             return;
@@ -226,12 +237,12 @@ impl Watcher for Programs {
         let Some((_, program)) = self.program_of(mm.id()) else {
             return;
         };
-        let mut generation = program.generation.lock();
-        if generation.root == Root::Alive(mm.id()) {
-            generation.areas.read_last(mm);
-            generation.root = Root::Exited;
-        }
-        drop(generation);
+        let mut settled = 0;
+        while program
+            .generation
+            .lock()
+            .end(&program.till, mm, &mut settled)
+        {}
         self.members.remove(mm);
     }
 }

@@ -113,7 +113,7 @@ pub fn read_lock(mm: &MmWithUser) -> Result<ReadGuard<'_>> {
 /// Tells the areas of one moment from those of another: the kernel counts how often their lock was
 /// taken for changes. The count comes again after 2³¹ times.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct AreasVersion(u32);
+pub struct AreasVersion(pub u32);
 
 impl AreasVersion {
     /// The version of now; `None` while they are being changed.
@@ -125,32 +125,79 @@ impl AreasVersion {
     }
 }
 
-/// Writes the areas of `mm` to `list`, as far as they fit, and returns how many they are (none if it
-/// was taken down), and their version.
+/// The areas of an address space, which may have ended: then there are none. Nobody changes them as
+/// long as the value lives.
 ///
-/// # Errors
+/// # Invariants
 ///
-/// [`EINTR`] if the current task was killed while it waited for the mmap lock.
-pub fn areas_of(mm: &Mm, list: &mut [Area]) -> Result<(usize, Option<AreasVersion>)> {
-    // SAFETY: `mm` is valid; its lock may be taken even when it has no users any more.
-    to_result(unsafe { sys::kx_mmap_read_lock_killable(mm.as_raw()) })?;
-    let version = AreasVersion::of(mm);
-    // SAFETY: The lock is held.
-    let count = unsafe { areas(mm, list) };
-    // SAFETY: Taken above.
-    unsafe { bindings::mmap_read_unlock(mm.as_raw()) };
-    Ok((count, version))
+/// The current task holds the mmap lock for reading.
+pub struct AreasGuard<'a> {
+    mm: &'a Mm,
+    _same_task: NotThreadSafe,
 }
 
-/// Writes the areas of `mm` to `list`, as far as they fit, and returns how many they are.
+impl<'a> AreasGuard<'a> {
+    /// # Errors
+    ///
+    /// [`EINTR`] if the current task was killed while it waited for the mmap lock.
+    pub fn lock(mm: &'a Mm) -> Result<Self> {
+        // SAFETY: `mm` is valid; its lock may be taken even when it has no users any more.
+        to_result(unsafe { sys::kx_mmap_read_lock_killable(mm.as_raw()) })?;
+        // INVARIANT: Locked just above.
+        Ok(Self {
+            mm,
+            _same_task: NotThreadSafe,
+        })
+    }
+
+    /// Writes the areas that end above `from` to `list`, as far as they fit, and returns how many
+    /// they are.
+    pub fn read(&self, from: u64, list: &mut [Area]) -> usize {
+        // SAFETY: By the invariant.
+        unsafe { areas(self.mm, from, list) }
+    }
+
+    /// Whether an area holds `address`.
+    pub fn has(&self, address: u64) -> bool {
+        // SAFETY: By the invariant: whoever takes the areas down locks them for changes.
+        unsafe { area_start(self.mm, address) }.is_some()
+    }
+}
+
+impl Drop for AreasGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant the current task holds the lock.
+        unsafe { bindings::mmap_read_unlock(self.mm.as_raw()) };
+    }
+}
+
+/// Writes the areas of `mm` that end above `from` to `list`, as far as they fit, and returns how
+/// many they are.
 ///
 /// # Safety
 ///
 /// Nobody may be able to change the areas during the call.
-pub(crate) unsafe fn areas(mm: &Mm, list: &mut [Area]) -> usize {
+pub(crate) unsafe fn areas(mm: &Mm, from: u64, list: &mut [Area]) -> usize {
     let most = u32::try_from(list.len()).unwrap_or(u32::MAX);
+    let to = list.as_mut_ptr().cast();
     // SAFETY: By this function's requirements; an `Area` is two words, and `most` of them fit.
-    (unsafe { sys::kx_areas(mm.as_raw(), list.as_mut_ptr().cast(), most) }) as usize
+    (unsafe { sys::kx_areas(mm.as_raw(), from as usize, to, most) }) as usize
+}
+
+/// Where the area of `mm` that holds `address` begins. Fit for probes: it takes no lock. While the
+/// areas are being changed the answer may be of before or after, and none where there is one for a
+/// moment.
+///
+/// # Safety
+///
+/// The areas may be changed during the call, but not taken down: the caller holds the mmap lock or a
+/// user, or they are an `ExitingMm`'s.
+pub(crate) unsafe fn area_start(mm: &Mm, address: u64) -> Option<u64> {
+    let mut start = 0;
+    // SAFETY: By this function's requirements the tree of areas is one that may be read under RCU,
+    // which its destruction alone does not wait for.
+    let is_area = unsafe { sys::kx_area_at(mm.as_raw(), address as usize, &raw mut start) } != 0;
+    is_area.then_some(start as u64)
 }
 
 impl<'a> ReadGuard<'a> {

@@ -85,10 +85,17 @@ impl<'a> ExitingMm<'a> {
         MmId::of(self.0)
     }
 
-    /// Writes its areas to `list`, as far as they fit, and returns how many they are. Fit for probes.
-    pub fn areas(&self, list: &mut [Area]) -> usize {
+    /// Writes its areas that end above `from` to `list`, as far as they fit, and returns how many
+    /// they are. Fit for probes.
+    pub fn areas(&self, from: u64, list: &mut [Area]) -> usize {
         // SAFETY: The type's promise: nobody can change the areas.
-        unsafe { mm::areas(self.0, list) }
+        unsafe { mm::areas(self.0, from, list) }
+    }
+
+    /// Where the area that holds `address` begins. Fit for probes.
+    pub fn area_start(&self, address: u64) -> Option<u64> {
+        // SAFETY: The type's promise.
+        unsafe { mm::area_start(self.0, address) }
     }
 }
 

@@ -252,9 +252,11 @@ int kx_areas_version(struct mm_struct *mm, unsigned int *version)
 	return mmap_lock_speculate_try_begin(mm, version);
 }
 
-unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges, unsigned int most)
+/* From the one that holds @from, or the next. */
+unsigned int kx_areas(struct mm_struct *mm, unsigned long from, unsigned long *ranges,
+		      unsigned int most)
 {
-	VMA_ITERATOR(vmi, mm, 0);
+	VMA_ITERATOR(vmi, mm, from);
 	struct vm_area_struct *vma;
 	unsigned int n = 0;
 
@@ -268,6 +270,22 @@ unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges, unsigned int 
 	}
 	rcu_read_unlock();
 	return n;
+}
+
+/*
+ * Without a lock, so the VMA itself is not looked at: it may be freed, and be another's. The tree
+ * has its range, and whoever changes the tree lets readers finish.
+ */
+int kx_area_at(struct mm_struct *mm, unsigned long address, unsigned long *start)
+{
+	MA_STATE(mas, &mm->mm_mt, address, address);
+	bool is_area;
+
+	rcu_read_lock();
+	is_area = mas_walk(&mas);
+	rcu_read_unlock();
+	*start = mas.index;
+	return is_area;
 }
 
 /* frame.rs */

@@ -66,7 +66,9 @@ int kx_mmap_lock_is_contended(struct mm_struct *mm);
 int kx_vma_is_shadow_stack(const struct vm_area_struct *vma);
 
 int kx_areas_version(struct mm_struct *mm, unsigned int *version);
-unsigned int kx_areas(struct mm_struct *mm, unsigned long *ranges, unsigned int most);
+unsigned int kx_areas(struct mm_struct *mm, unsigned long from, unsigned long *ranges,
+		      unsigned int most);
+int kx_area_at(struct mm_struct *mm, unsigned long address, unsigned long *start);
 
 /* frame.rs */
 enum kx_frame {

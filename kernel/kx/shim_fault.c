@@ -70,16 +70,24 @@ static __always_inline unsigned int not_private(const struct vm_fault *vmf, cons
 	return 0;
 }
 
-/* Whether this address space alone maps the page of a large folio and nobody else holds it. */
-static bool is_sole(const struct folio *folio)
+/*
+ * Whether this address space alone maps a page of a large folio and nobody else holds it; or would,
+ * if the swap cache let go. The kernel has it let go if it can, but whether other address spaces
+ * have swap entries for the folio is known to nobody outside of mm/.
+ */
+static unsigned int sole(const struct folio *folio)
 {
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	int mapped = folio_large_mapcount(folio);
+	int others = folio_ref_count(folio) - mapped;
 
-	return mapped > 1 && mapped == folio_ref_count(folio) &&
-	       !test_bit(FOLIO_MM_IDS_SHARED_BITNUM, &folio->_mm_ids);
+	if (mapped <= 1 || test_bit(FOLIO_MM_IDS_SHARED_BITNUM, &folio->_mm_ids))
+		return 0;
+	if (!folio_test_swapcache(folio))
+		return others ? 0 : KX_FAULT_SOLE;
+	return others == folio_nr_pages(folio) ? KX_FAULT_SWAP : 0;
 #else
-	return false;
+	return 0;
 #endif
 }
 
@@ -110,23 +118,51 @@ static __always_inline bool is_plain_copy(const struct vm_fault *vmf, const char
 	       !(READ_ONCE(page->flags.f) & (BIT(PG_head) | BIT(PG_anon_exclusive)));
 }
 
+/* Attempts at an addition that other CPUs' additions foil. */
+#define KX_TILL_ATTEMPTS 8
+
+/* Counts in @entry, if it is open for this area and generation and nothing comes between. */
+static __always_inline bool count_in(struct kx_till_entry *entry, u64 *copies, u64 start,
+				     const struct kx_till *till, u32 generation)
+{
+	/* Before the rest: whoever changes that changes @copies, too. */
+	*copies = smp_load_acquire(&entry->copies);
+	return READ_ONCE(entry->start) == start && READ_ONCE(till->generation) == generation &&
+	       try_cmpxchg64_relaxed(&entry->copies, copies, *copies + 1);
+}
+
+/* Where the first way is another area's, or somebody else was faster. */
+static notrace noinline bool count_slowly(struct kx_till_entry *set, u64 start,
+					  const struct kx_till *till, u32 generation)
+{
+	int way, attempt;
+	u64 copies;
+
+	for (way = 0; way < KX_TILL_WAYS; way++) {
+		if (READ_ONCE(set[way].start) != start)
+			continue;
+		for (attempt = 0; attempt < KX_TILL_ATTEMPTS; attempt++)
+			if (count_in(&set[way], &copies, start, till, generation))
+				return true;
+	}
+	return false;
+}
+
 notrace const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till *till,
 					     u32 generation)
 {
-	struct kx_till_entry *entry;
+	struct kx_till_entry *set;
 	u64 start, copies;
 
 	if (!is_plain_copy(vmf, till->name))
 		return vmf;
 	start = vmf->vma->vm_start;
-	entry = &till->entries[(start >> PAGE_SHIFT) % KX_TILL_ENTRIES];
-	OPTIMIZER_HIDE_VAR(entry);
-	/* Before the rest: whoever changes that changes @copies, too. */
-	copies = smp_load_acquire(&entry->copies);
-	if (READ_ONCE(entry->start) != start || READ_ONCE(till->generation) != generation ||
-	    !try_cmpxchg64_relaxed(&entry->copies, &copies, copies + 1))
-		return vmf;
-	return NULL;
+	/* As till.rs has it. Memory allocators love powers of two. */
+	set = till->sets[(u32)(start >> PAGE_SHIFT) * 0x61C88647u >> 26];
+	OPTIMIZER_HIDE_VAR(set);
+	if (likely(count_in(set, &copies, start, till, generation)))
+		return NULL;
+	return count_slowly(set, start, till, generation) ? NULL : vmf;
 }
 
 unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name)
@@ -153,7 +189,13 @@ unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name)
 	/* Not hugetlb, so that PageAnonExclusive() would look at this page, too. */
 	if (test_bit(PG_anon_exclusive, &page->flags.f))
 		return facts | KX_FAULT_EXCLUSIVE;
-	return facts | (folio_test_large(folio) && is_sole(folio) ? KX_FAULT_SOLE : 0);
+	return facts | (folio_test_large(folio) ? sole(folio) : 0);
+}
+
+/* Of a present page, as kx_write_fault() has found it. */
+const struct folio *kx_fault_folio(const struct vm_fault *vmf)
+{
+	return page_folio(pte_page(vmf->orig_pte));
 }
 
 unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name)

@@ -24,18 +24,23 @@ enum kx_fault {
 	KX_FAULT_SMALL = 1 << 8,
 	KX_FAULT_STRANGE = 1 << 9,
 	KX_FAULT_AGAIN = 1 << 10,
+	KX_FAULT_SWAP = 1 << 11,
 };
 
-/* cow/till.rs */
-#define KX_TILL_ENTRIES 8
+/* till.rs */
+#define KX_TILL_SETS 64
+#define KX_TILL_WAYS 2
+
+struct kx_till_entry {
+	u64 start;
+	u64 copies;
+};
 
 struct kx_till {
 	char name[16];
 	u32 generation;
-	struct kx_till_entry {
-		u64 start;
-		u64 copies;
-	} entries[KX_TILL_ENTRIES];
+	u32 unused[3];
+	struct kx_till_entry sets[KX_TILL_SETS][KX_TILL_WAYS];
 };
 
 /* Returns NULL if it is a plain copy that was counted, else @vmf: the caller need not keep it. */
@@ -44,6 +49,7 @@ const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till 
 
 /* @name has TASK_COMM_LEN bytes. */
 unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name);
+const struct folio *kx_fault_folio(const struct vm_fault *vmf);
 unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name);
 unsigned int kx_first_write(const struct vm_fault *vmf, const char *name);
 unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct *vma,

@@ -113,6 +113,7 @@ extern "C" {
         generation: u32,
     ) -> *const bindings::vm_fault;
     pub(crate) fn kx_write_fault(vmf: *const bindings::vm_fault, name: *const u8) -> ffi::c_uint;
+    pub(crate) fn kx_fault_folio(vmf: *const bindings::vm_fault) -> *const bindings::folio;
     pub(crate) fn kx_huge_write_fault(
         vmf: *const bindings::vm_fault,
         name: *const u8,
@@ -129,8 +130,14 @@ extern "C" {
         mm: *mut bindings::mm_struct,
         version: *mut ffi::c_uint,
     ) -> ffi::c_int;
+    pub(crate) fn kx_area_at(
+        mm: *mut bindings::mm_struct,
+        address: ffi::c_ulong,
+        start: *mut ffi::c_ulong,
+    ) -> ffi::c_int;
     pub(crate) fn kx_areas(
         mm: *mut bindings::mm_struct,
+        from: ffi::c_ulong,
         ranges: *mut ffi::c_ulong,
         most: ffi::c_uint,
     ) -> ffi::c_uint;

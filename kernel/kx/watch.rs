@@ -6,12 +6,13 @@
 //! | `do_wp_page` | a write to a write-protected small page |
 //! | `do_huge_pmd_wp_page` | the same with a huge one |
 //! | `folio_move_anon_rmap` | a page is taken over instead of being copied |
+//! | `swap_cache_del_folio` | the swap cache lets go of a page, perhaps for that |
 //! | `do_cow_fault` or `do_fault` | a private page of a file is written to before it is present |
 //! | `setup_new_exec` | a program begins |
 //! | `wake_up_new_task` | a child begins |
 //! | `exit_mmap` | an address space ends |
 //!
-//! All are present in Debian's kernels. Compilers may inline the two of the fourth row away: such
+//! All are present in Debian's kernels. Compilers may inline the two of the fifth row away: such
 //! first writes are then not seen.
 //!
 //! Handlers run as [`probe`](crate::probe) says. What they may read is stable: a fault holds its
@@ -32,6 +33,8 @@ use model::cow::{Facts, Outcome};
 pub trait Watcher: Send + Sync + 'static {
     /// A fault that may be of copy-on-write.
     fn fault(&self, fault: Fault<'_>);
+    /// The swap cache lets go of a page. The current task, whose address space this is, sees to that.
+    fn swap_freed(&self, mm: MmId, page: PageId);
     /// The current task begins to execute a program under the name `comm` in `mm`.
     fn exec(&self, mm: &Mm, comm: Comm);
     /// A child of `parent`'s is about to run in `child`, a copy of it.
@@ -49,6 +52,10 @@ enum At<'a> {
     Takeover(Entry<'a>),
     Missing(*const bindings::vm_fault),
 }
+
+/// Names a page, or the folio that it is a part of, as long as somebody keeps it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PageId(usize);
 
 /// A fault. It fits into two registers.
 ///
@@ -102,6 +109,15 @@ impl<'a> Fault<'a> {
         };
         // SAFETY: By the invariant.
         Some((unsafe { (*vmf).__bindgen_anon_1.address }) as u64)
+    }
+
+    /// Names the page that was written to, if that is one that the swap cache may have.
+    pub fn swap_page(self) -> Option<PageId> {
+        let At::SmallPage(vmf) = self.at else {
+            return None;
+        };
+        // SAFETY: By the invariant; only a present page has this outcome.
+        Some(PageId(unsafe { sys::kx_fault_folio(vmf) } as usize))
     }
 
     /// Counts a plain copy in `till`, for this generation. What is not that, or in an area for which
@@ -194,6 +210,21 @@ impl<W: Watcher> Hook for Takeover<W> {
     }
 }
 
+struct SwapFreed<W>(Arc<W>);
+
+impl<W: Watcher> Hook for SwapFreed<W> {
+    const FUNCTION: &'static CStr = c"swap_cache_del_folio";
+
+    unsafe fn entered(&self, entry: &Entry<'_>) {
+        // SAFETY: The current task keeps its address space.
+        let mm = unsafe { sys::kx_task_mm(bindings::get_current()) };
+        if !mm.is_null() {
+            let page = PageId(entry.first::<bindings::folio>() as usize);
+            self.0.swap_freed(MmId::of_raw(mm), page);
+        }
+    }
+}
+
 struct Exec<W>(Arc<W>);
 
 impl<W: Watcher> Hook for Exec<W> {
@@ -250,11 +281,12 @@ pub struct Watch<W: Watcher> {
     _small_page: HotProbe<SmallPage<W>>,
     _huge_page: Option<FunctionProbe<HugePage<W>>>,
     _takeover: FunctionProbe<Takeover<W>>,
+    _swap_freed: Option<FunctionProbe<SwapFreed<W>>>,
     _cow_fault: Option<FunctionProbe<CowFault<W>>>,
     _any_fault: Option<FunctionProbe<AnyFault<W>>>,
     _exec: FunctionProbe<Exec<W>>,
     _fork: FunctionProbe<Fork<W>>,
-    _exit: FunctionProbe<Exit<W>>,
+    _exit: HotProbe<Exit<W>>,
 }
 
 impl<W: Watcher> Watch<W> {
@@ -266,7 +298,8 @@ impl<W: Watcher> Watch<W> {
     pub fn new(watcher: &Arc<W>) -> Result<Self> {
         let to = || watcher.clone();
         // The reverse order, for the same reason.
-        let exit = FunctionProbe::new(Exit(to()))?;
+        // Not for speed: the end of a root has some work, which need not be done without preemption.
+        let exit = HotProbe::new(Exit(to()))?;
         let fork = FunctionProbe::new(Fork(to()))?;
         let exec = FunctionProbe::new(Exec(to()))?;
         let cow_fault = optional(FunctionProbe::new(CowFault(to())))?;
@@ -276,6 +309,7 @@ impl<W: Watcher> Watch<W> {
         };
         Ok(Self {
             _takeover: FunctionProbe::new(Takeover(to()))?,
+            _swap_freed: optional(FunctionProbe::new(SwapFreed(to())))?,
             _huge_page: optional(FunctionProbe::new(HugePage(to())))?,
             _small_page: HotProbe::new(SmallPage(to()))?,
             _cow_fault: cow_fault,

@@ -273,6 +273,30 @@ impl Map {
         Ok(())
     }
 
+    /// `mprotect` of one page.
+    ///
+    /// # Errors
+    /// If the kernel refuses, or there is no such page.
+    pub fn protect_page(&mut self, index: usize, protection: MprotectFlags) -> Result<()> {
+        ensure!(index < self.pages(), "the mapping is shorter");
+        // SAFETY: The page is within the mapping; for the rest as in `protect`.
+        unsafe {
+            mprotect(
+                self.start.as_ptr().add(index * PAGE).cast(),
+                PAGE,
+                protection,
+            )?
+        };
+        Ok(())
+    }
+
+    /// Writes to one page of a mapping, which must be writable.
+    pub fn write_page(&mut self, index: usize) {
+        assert!(index < self.pages(), "the mapping is shorter");
+        // SAFETY: The address is within the mapping, and nobody else refers to it.
+        unsafe { self.start.as_ptr().add(index * PAGE).write_volatile(1) };
+    }
+
     /// `madvise`. Contents may be lost, as the advice has it.
     ///
     /// # Errors

@@ -1,42 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is counted for one execution of a program, under the program's lock.
 
-use super::{Areas, BUCKETS};
-use crate::{mm::AreasVersion, mmset::MmId, task, till::Till, watch::Fault};
+use super::{
+    root::{Asked, AskedLast, Kept, Root},
+    BUCKETS,
+};
+use crate::{
+    mm::AreasVersion,
+    mmset::ExitingMm,
+    task,
+    till::Till,
+    watch::{Fault, PageId},
+};
 use kernel::prelude::*;
 use model::{
     cow::{Kind, Outcome},
-    ledger::{index_len, Bucket, Ledger},
+    ledger::{index_len, Bucket, Entered, Ledger},
 };
 
-/// Where the root of a generation is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Root {
-    /// The program was not executed since it is tracked.
-    Never,
-    /// It is a member of the set, which keeps it.
-    Alive(MmId),
-    /// It has ended; its areas are kept.
-    Exited,
-    /// There were too many members for it.
-    Lost,
-    /// The program is not tracked any more.
-    Closed,
-}
+/// Buckets that are looked at in one go where nobody may wait long.
+const LOOKS_AT_ONCE: usize = 16;
 
 pub(super) struct Generation {
+    /// Never 0 from the first execution on: a till that rests has that number.
     pub(super) number: u32,
     pub(super) root: Root,
     /// The root's areas when it ended, or at the last report.
-    pub(super) areas: Areas,
+    pub(super) areas: Kept,
     /// Of which version they are, while the root is alive.
     pub(super) version: Option<AreasVersion>,
-    /// Without the copies that are in the till.
+    /// Without the copies that are in the till. It has a bucket for each area for which that is open.
     ledger: Ledger<KVVec<Bucket>, KVVec<u16>>,
     pending: Pending,
 }
 
-/// What the last fault says about the next one of the same task.
+/// What the last fault says about the next event of the same task.
 ///
 /// There is room for one task; if two threads of a program do such rare things at the same moment,
 /// the first one's second event is taken for an ordinary one.
@@ -44,21 +42,30 @@ pub(super) struct Generation {
 struct Pending {
     /// 0 for nobody.
     task: usize,
-    /// The address at which the huge zero page may be split. Without one: the task unshares a page,
-    /// and a take-over is not a write's.
-    huge_zero: Option<u64>,
+    what: Expected,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// The huge zero page may be split, for a fault at this address.
+    Split(Option<u64>),
+    /// The task unshares a page: a take-over is not a write's.
+    Unshared,
+    /// The swap cache may let go of this page, which was counted as copied in the area that begins
+    /// there. Then it is taken over.
+    Swap(PageId, u64),
 }
 
 impl Pending {
     const NONE: Self = Self {
         task: 0,
-        huge_zero: None,
+        what: Expected::Unshared,
     };
 
-    fn now(huge_zero: Option<u64>) -> Self {
+    fn now(what: Expected) -> Self {
         Self {
             task: task::current_id(),
-            huge_zero,
+            what,
         }
     }
 }
@@ -71,7 +78,7 @@ impl Generation {
         Ok(Self {
             number: 0,
             root: Root::Never,
-            areas: Areas::new()?,
+            areas: Kept::new()?,
             version: None,
             ledger: Ledger::new(buckets, index).ok_or(EINVAL)?,
             pending: Pending::NONE,
@@ -80,7 +87,7 @@ impl Generation {
 
     /// Begins the next one.
     pub(super) fn begin(&mut self, till: &Till) -> u32 {
-        self.number = self.number.wrapping_add(1);
+        self.number = self.number.wrapping_add(1).max(1);
         self.version = None;
         self.ledger.clear();
         self.pending = Pending::NONE;
@@ -88,10 +95,47 @@ impl Generation {
         self.number
     }
 
-    /// The counts, complete.
-    pub(super) fn ledger(&mut self, till: &Till) -> &Ledger<KVVec<Bucket>, KVVec<u16>> {
-        till.collect(|start, copies| self.ledger.count(start, Kind::Copied, copies));
+    /// The counts, but for what is in the till.
+    pub(super) fn ledger(&self) -> &Ledger<KVVec<Bucket>, KVVec<u16>> {
         &self.ledger
+    }
+
+    /// Brings what is in the till to the ledger.
+    pub(super) fn collect(&mut self, till: &Till) {
+        till.collect(|start, copies| self.add_copies(till, start, copies));
+    }
+
+    fn count(&mut self, till: &Till, start: u64, kind: Kind, faults: u64) -> Entered {
+        let mut root = Asked::new(self.root, &self.areas, till);
+        self.ledger.count(start, kind, faults, &mut root)
+    }
+
+    /// Of the till.
+    fn add_copies(&mut self, till: &Till, start: u64, copies: u64) {
+        self.count(till, start, Kind::Copied, copies);
+    }
+
+    /// Does a part of what is to be done at the end of an address space, if that is the root: keeps
+    /// its areas, and gives up what was counted for others. Returns whether there is more to do;
+    /// `settled` says how far the ledger is.
+    pub(super) fn end(&mut self, till: &Till, mm: &ExitingMm<'_>, settled: &mut usize) -> bool {
+        if self.root == Root::Alive(mm.id()) {
+            self.root = Root::Ending(mm.id());
+            self.version = None;
+            self.areas.set(&[]);
+        } else if self.root != Root::Ending(mm.id()) {
+            return false;
+        }
+        if self.areas.read_on(mm) {
+            return true;
+        }
+        let mut root = AskedLast { mm, till };
+        if let Some(next) = self.ledger.settle(*settled, LOOKS_AT_ONCE, &mut root) {
+            *settled = next;
+            return true;
+        }
+        self.root = Root::Exited;
+        false
     }
 
     /// Enters a fault that was not counted in the till.
@@ -100,11 +144,9 @@ impl Generation {
         match outcome {
             Outcome::Count(kind) if self.pending.task == 0 => {
                 let start = fault.area_start();
-                self.ledger.count(start, kind, 1);
-                if kind == Kind::Copied {
-                    till.open(start, |start, copies| {
-                        self.ledger.count(start, Kind::Copied, copies);
-                    });
+                let entered = self.count(till, start, kind, 1);
+                if kind == Kind::Copied && entered == Entered::There {
+                    till.open(start, |start, copies| self.add_copies(till, start, copies));
                 }
             }
             _ => self.enter_rare(till, fault, outcome),
@@ -113,38 +155,68 @@ impl Generation {
 
     fn enter_rare(&mut self, till: &Till, fault: Fault<'_>, outcome: Outcome) {
         let start = fault.area_start();
-        let pending = core::mem::replace(&mut self.pending, Pending::NONE);
-        let goes_on = pending.task == task::current_id();
+        let expected = self.expected(till);
         match outcome {
             Outcome::Nothing => {}
-            Outcome::Unshare => self.pending = Pending::now(None),
+            Outcome::Unshare => self.expect(till, Expected::Unshared),
             Outcome::HugeZero => {
-                self.pending = Pending::now(fault.address());
-                self.ledger.count(start, Kind::ZeroFilled, 1);
+                self.count(till, start, Kind::ZeroFilled, 1);
+                self.expect(till, Expected::Split(fault.address()));
             }
-            Outcome::Count(Kind::ZeroFilled)
-                if goes_on
-                    && pending.huge_zero.is_some()
-                    && pending.huge_zero == fault.address() =>
-            {
-                self.ledger.count(start, Kind::Split, 1);
+            Outcome::Swap => {
+                self.count(till, start, Kind::Copied, 1);
+                if let Some(page) = fault.swap_page() {
+                    self.expect(till, Expected::Swap(page, start));
+                }
             }
-            Outcome::Count(kind) => self.ledger.count(start, kind, 1),
-            Outcome::Takeover { .. } if goes_on && pending.huge_zero.is_none() => {}
+            Outcome::Count(kind) => {
+                let is_split = kind == Kind::ZeroFilled
+                    && fault.address().is_some()
+                    && expected == Some(Expected::Split(fault.address()));
+                let kind = if is_split { Kind::Split } else { kind };
+                self.count(till, start, kind, 1);
+            }
+            Outcome::Takeover { .. } if expected == Some(Expected::Unshared) => {}
             Outcome::Takeover { was, is_remote } => match (was, is_remote) {
                 (Kind::Copied, true) => {}
-                (was, false) => {
-                    till.collect_of(start, |start, copies| {
-                        self.ledger.count(start, Kind::Copied, copies);
-                    });
-                    self.ledger.turn_into_reuse(start, was);
+                (was, false) => self.turn_into_reuse(till, start, was),
+                (_, true) => {
+                    self.count(till, start, Kind::Remote, 1);
                 }
-                (_, true) => self.ledger.count(start, Kind::Remote, 1),
             },
         }
-        if self.pending.task != 0 {
-            // The next fault has to come here.
-            till.close(|start, copies| self.ledger.count(start, Kind::Copied, copies));
+    }
+
+    /// The swap cache lets go of a page, in this task.
+    pub(super) fn swap_freed(&mut self, till: &Till, page: PageId) {
+        match self.pending.what {
+            Expected::Swap(expected, start) if expected == page => {
+                if self.expected(till).is_some() {
+                    self.turn_into_reuse(till, start, Kind::Copied);
+                }
+            }
+            _ => {}
         }
+    }
+
+    fn turn_into_reuse(&mut self, till: &Till, start: u64, was: Kind) {
+        till.collect_of(start, |start, copies| self.add_copies(till, start, copies));
+        let mut root = Asked::new(self.root, &self.areas, till);
+        self.ledger.turn_into_reuse(start, was, &mut root);
+    }
+
+    /// The current task's next event has to come here.
+    fn expect(&mut self, till: &Till, what: Expected) {
+        self.pending = Pending::now(what);
+        till.rest();
+    }
+
+    /// What was expected of this event. Nothing more is.
+    fn expected(&mut self, till: &Till) -> Option<Expected> {
+        let pending = core::mem::replace(&mut self.pending, Pending::NONE);
+        if pending.task != 0 {
+            till.go_on(self.number);
+        }
+        (pending.task == task::current_id()).then_some(pending.what)
     }
 }

@@ -2,59 +2,24 @@
 //! Reports: the counts of a generation, by the areas of the moment.
 
 use super::{
-    generation::{Generation, Root},
-    Program, MAX_AREAS,
+    root::{may_be_beyond, MAX_AREAS},
+    Program,
 };
 use crate::{
     lockless::peek,
-    mm::{areas_of, AreasVersion},
-    mmset::ExitingMm,
+    mm::{AreasGuard, AreasVersion},
     sched,
-    till::Till,
 };
 use kernel::{
     mm::Mm,
     prelude::*,
     sync::{aref::ARef, Arc},
 };
-use model::ledger::{Area, Folded, Tally};
+use model::ledger::{fold, Area, Bucket, Folded, Rest, Tally};
 
-/// The areas of an address space, ascending.
-pub struct Areas {
-    list: KVec<Area>,
-    len: usize,
-}
-
-impl Areas {
-    pub(super) fn new() -> Result<Self> {
-        let list = KVec::from_elem(Area::default(), MAX_AREAS, GFP_KERNEL)?;
-        Ok(Self { list, len: 0 })
-    }
-
-    /// The areas.
-    pub fn as_slice(&self) -> &[Area] {
-        self.list.get(..self.len).unwrap_or_default()
-    }
-
-    /// Returns of which version they are; see [`areas_of`].
-    fn read(&mut self, mm: &Mm) -> Result<Option<AreasVersion>> {
-        let (len, version) = areas_of(mm, &mut self.list)?;
-        self.len = len;
-        Ok(version)
-    }
-
-    /// Fit for probes.
-    pub(super) fn read_last(&mut self, mm: &ExitingMm<'_>) {
-        self.len = mm.areas(&mut self.list);
-    }
-
-    fn copy_from(&mut self, other: &Self) {
-        for (to, from) in self.list.iter_mut().zip(other.as_slice()) {
-            *to = *from;
-        }
-        self.len = other.len;
-    }
-}
+/// Buckets for which there is room at first, and how many more than there were when that is not
+/// enough.
+const ROOM: usize = 32;
 
 /// A program that is or was tracked.
 pub struct Tracked(pub(super) Arc<Program>);
@@ -62,19 +27,24 @@ pub struct Tracked(pub(super) Arc<Program>);
 /// The counts of a generation.
 pub struct Report<T> {
     /// The root's areas, the first [`MAX_AREAS`] by address.
-    pub areas: Areas,
+    pub areas: KVec<Area>,
     /// What belongs to each; more than there are areas.
     pub tallies: KVec<T>,
     /// All counts, and those of no area.
     pub folded: Folded,
 }
 
-/// What a look at a program found.
-enum Look {
-    /// The report is complete.
-    Done,
-    /// The areas of this address space have to be read first.
-    ReadAreas(ARef<Mm>, u32),
+/// What is taken out of a program while nobody can change it: to be looked at in peace.
+struct Taken {
+    number: u32,
+    /// If it is alive.
+    root: Option<ARef<Mm>>,
+    /// The first [`MAX_AREAS`].
+    areas: KVec<Area>,
+    /// Of which version the areas are, if the root is alive.
+    version: Option<AreasVersion>,
+    buckets: KVVec<Bucket>,
+    rest: Rest,
 }
 
 impl Tracked {
@@ -102,78 +72,109 @@ impl Tracked {
     /// [`ESRCH`] if the program was not executed since it is tracked, or is not tracked any more;
     /// [`ENOSPC`] if there was no room to follow it; [`ENOMEM`]; [`EINTR`] if the caller was killed.
     pub fn report<T: Tally>(&self) -> Result<Report<T>> {
-        let mut report = Report {
-            areas: Areas::new()?,
-            tallies: KVec::from_elem(T::default(), MAX_AREAS, GFP_KERNEL)?,
-            folded: Folded::default(),
-        };
         let mut has_ended = None;
         loop {
-            let Look::ReadAreas(mm, number) = self.look(&mut report)? else {
-                return Ok(report);
-            };
-            let version = report.areas.read(&mm)?;
+            let mut taken = self.take()?;
+            let number = taken.number;
+            let mut tallies = KVec::from_elem(T::default(), MAX_AREAS, GFP_KERNEL)?;
+            let folded = taken.fold(&mut tallies)?;
             // No areas: it ended meanwhile, and they were kept; or, seen twice, it ended while
             // tracing was switched off.
-            let is_known = report.areas.len > 0 || has_ended == Some(number);
-            if is_known && self.fold(&mut report, number, version) {
-                return Ok(report);
+            if !taken.areas.is_empty() || taken.root.is_none() || has_ended == Some(number) {
+                self.keep(&taken);
+                return Ok(Report {
+                    areas: taken.areas,
+                    tallies,
+                    folded,
+                });
             }
             has_ended = Some(number);
             sched::breathe()?;
         }
     }
 
-    fn look<T: Tally>(&self, report: &mut Report<T>) -> Result<Look> {
-        let mut generation = self.0.generation.lock();
-        match generation.root {
-            Root::Never | Root::Closed => Err(ESRCH),
-            Root::Lost => Err(ENOSPC),
-            Root::Exited => report.look_at(&mut generation, &self.0.till),
-            Root::Alive(mm) => {
-                // SAFETY: A living root is a member of the set, which keeps it: `exit` and
-                // `Programs::drop` change the root, under this lock, before they give it up. So the
-                // reference that is taken here is not the last one when it goes.
-                let mm = unsafe { mm.grab() };
-                if generation.version.is_some() && generation.version == AreasVersion::of(&mm) {
-                    return report.look_at(&mut generation, &self.0.till);
-                }
-                Ok(Look::ReadAreas(mm, generation.number))
+    fn take(&self) -> Result<Taken> {
+        let mut areas = KVec::with_capacity(MAX_AREAS, GFP_KERNEL)?;
+        let mut room = ROOM;
+        loop {
+            let mut buckets = KVVec::with_capacity(room, GFP_KERNEL)?;
+            let mut generation = self.0.generation.lock();
+            let root = generation.root.reference()?;
+            // Before the size is looked at, so that little is left to do the next time.
+            generation.collect(&self.0.till);
+            let used = generation.ledger().buckets();
+            if used.len() > room {
+                room = used.len().saturating_add(ROOM);
+                continue;
             }
+            // There is room for all: nothing is allocated under the lock.
+            buckets.extend_from_slice(used, GFP_NOWAIT)?;
+            areas.extend_from_slice(generation.areas.as_slice(), GFP_NOWAIT)?;
+            return Ok(Taken {
+                number: generation.number,
+                root,
+                areas,
+                version: generation.version,
+                buckets,
+                rest: *generation.ledger().rest(),
+            });
         }
     }
 
-    /// Whether the generation is still the one with this number; if so its areas are kept for the
-    /// next report.
-    fn fold<T: Tally>(
-        &self,
-        report: &mut Report<T>,
-        number: u32,
-        version: Option<AreasVersion>,
-    ) -> bool {
+    /// Keeps the areas of a living root for the next report.
+    fn keep(&self, taken: &Taken) {
+        let Some(mm) = &taken.root else {
+            return;
+        };
         let mut generation = self.0.generation.lock();
-        let is_same = generation.number == number && generation.root != Root::Closed;
-        if is_same {
-            report.fold(&mut generation, &self.0.till);
+        // Not those of a root that ends: its own are being kept.
+        if generation.root.is(mm) && generation.version != taken.version {
+            generation.areas.set(&taken.areas);
+            generation.version = taken.version;
         }
-        if is_same && matches!(generation.root, Root::Alive(_)) {
-            generation.areas.copy_from(&report.areas);
-            generation.version = version;
-        }
-        is_same
     }
 }
 
-impl<T: Tally> Report<T> {
-    fn look_at(&mut self, generation: &mut Generation, till: &Till) -> Result<Look> {
-        self.areas.copy_from(&generation.areas);
-        self.fold(generation, till);
-        Ok(Look::Done)
-    }
-
-    fn fold(&mut self, generation: &mut Generation, till: &Till) {
-        let areas = self.areas.as_slice();
-        let tallies = self.tallies.get_mut(..areas.len()).unwrap_or_default();
-        self.folded = generation.ledger(till).fold(areas, tallies);
+impl Taken {
+    /// Finds the areas of now, and what is counted for each.
+    fn fold<T: Tally>(&mut self, tallies: &mut [T]) -> Result<Folded> {
+        let Some(mm) = &self.root else {
+            // Of what came after its end nobody knows more: it is in an area of a child, at least.
+            let is_beyond = |address| may_be_beyond(&self.areas, address);
+            return Ok(fold(
+                &self.buckets,
+                &self.rest,
+                &self.areas,
+                tallies,
+                is_beyond,
+            ));
+        };
+        let is_current = self.version.is_some() && self.version == AreasVersion::of(mm);
+        let mut starts = self.buckets.iter().map(|bucket| bucket.start);
+        if is_current && !starts.any(|start| may_be_beyond(&self.areas, start)) {
+            return Ok(fold(
+                &self.buckets,
+                &self.rest,
+                &self.areas,
+                tallies,
+                |_| false,
+            ));
+        }
+        let guard = AreasGuard::lock(mm)?;
+        let version = AreasVersion::of(mm);
+        if version.is_none() || version != self.version {
+            self.areas.resize(MAX_AREAS, Area::default(), GFP_KERNEL)?;
+            let found = guard.read(0, &mut self.areas);
+            self.areas.truncate(found);
+            self.version = version;
+        }
+        let is_elsewhere = |address| may_be_beyond(&self.areas, address) && guard.has(address);
+        Ok(fold(
+            &self.buckets,
+            &self.rest,
+            &self.areas,
+            tallies,
+            is_elsewhere,
+        ))
     }
 }

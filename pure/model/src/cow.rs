@@ -75,9 +75,13 @@ impl Counts {
         *count = count.saturating_add(more);
     }
 
-    /// A page that was counted as `was` turned out to be taken over.
+    /// A page that was counted as `was` turned out to be taken over. A copy that was not counted here
+    /// stays what it is where it was: the number of faults never changes.
     pub fn turn_into_reuse(&mut self, was: Kind) {
         let count = self.of(was);
+        if was == Kind::Copied && *count == 0 {
+            return;
+        }
         *count = count.saturating_sub(1);
         self.add(Kind::Reused, 1);
     }
@@ -134,6 +138,9 @@ impl Facts {
     /// A further attempt at a fault that was seen before.
     pub const AGAIN: u32 = 1 << 10;
 
+    /// As [`Self::SOLE`], but that the swap cache has it, too.
+    pub const SWAP: u32 = 1 << 11;
+
     /// Whether all of `facts` hold.
     pub const fn has(self, facts: u32) -> bool {
         self.0 & facts == facts
@@ -155,6 +162,9 @@ impl Facts {
         }
         if self.has(Self::REMOTE) {
             return Outcome::Count(Kind::Remote);
+        }
+        if self.has(Self::SWAP) {
+            return Outcome::Swap;
         }
         Outcome::Count(if self.has(Self::ZERO) {
             Kind::ZeroFilled
@@ -227,6 +237,8 @@ pub enum Outcome {
     /// The huge zero page is replaced, or else split: then a fault at the same address on the
     /// small zero page follows, and that one is [`Kind::Split`].
     HugeZero,
+    /// The page is copied; or taken over, if the swap cache lets go of it next.
+    Swap,
     /// The page that was counted as `was` is taken over.
     Takeover {
         /// [`Kind::Copied`] or [`Kind::Split`].
@@ -263,6 +275,7 @@ mod tests {
             outcome(anonymous | Facts::SOLE),
             Outcome::Count(Kind::Reused)
         );
+        assert_eq!(outcome(anonymous | Facts::SWAP), Outcome::Swap);
     }
 
     #[test]
@@ -289,7 +302,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_counted_for_programs_of_another_name(facts in 0_u32..2048) {
+        fn nothing_is_counted_for_programs_of_another_name(facts in 0_u32..4096) {
             let facts = Facts(facts | Facts::STRANGE);
             for outcome in [
                 facts.outcome(),
@@ -324,7 +337,7 @@ mod tests {
         }
 
         #[test]
-        fn a_take_over_never_changes_the_number_of_faults(copied in 1_u64.., reused: u32) {
+        fn a_take_over_never_changes_the_number_of_faults(copied: u64, reused: u32) {
             let mut counts = Counts { copied, reused: reused.into(), ..Counts::ZERO };
             let before = counts.faults();
             counts.turn_into_reuse(Kind::Copied);

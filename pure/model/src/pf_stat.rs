@@ -10,7 +10,7 @@ use core::fmt;
 /// The first line, without its newline: what the columns hold. The name comes last, as it may
 /// contain blanks.
 pub const HEAD: &str =
-    "generation faults copied reused zero_filled split first_write remote gone lost name";
+    "generation faults copied reused zero_filled split first_write remote gone unplaced lost name";
 
 /// Writes the first line.
 ///
@@ -22,7 +22,8 @@ pub fn write_head(out: &mut impl Output) -> fmt::Result {
 }
 
 /// Writes the line of a name. `gone` counts the CoW faults in ranges that no area holds any more,
-/// `lost` the processes that could not be followed.
+/// `unplaced` those in more areas than can be told apart; `lost` the processes that could not be
+/// followed.
 ///
 /// # Errors
 ///
@@ -37,7 +38,7 @@ pub fn write_line(
     let total = &folded.total;
     write!(
         out,
-        "{generation} {} {} {} {} {} {} {} {} {lost} ",
+        "{generation} {} {} {} {} {} {} {} {} {} {lost} ",
         total.faults(),
         total.copied,
         total.reused,
@@ -46,6 +47,7 @@ pub fn write_line(
         total.first_write,
         total.remote,
         folded.gone.faults(),
+        folded.unplaced.faults(),
     )?;
     write_name(out, name)?;
     out.write_bytes(b"\n")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pf_stat`: the document, the table of faults, the life of programs, the calls, and the weather.
 
+mod areas;
 mod calls;
 mod cleanup;
 mod crowds;

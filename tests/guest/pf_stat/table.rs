@@ -9,6 +9,9 @@ use pagelens::pf_stat::{self, Ledger};
 use workloads::taskstats::{wpcopy, DelayAccounting};
 use workloads::{SysSetting, Workload};
 
+use crate::runner::skip;
+use crate::support::Swap;
+
 use super::{ledger, start_cow, step, tracking, Step, COW};
 
 /// What a step adds to the ledger of everything.
@@ -23,6 +26,7 @@ fn difference(after: &Ledger, before: &Ledger) -> Ledger {
         first_write: after.first_write - before.first_write,
         remote: after.remote - before.remote,
         gone: after.gone - before.gone,
+        unplaced: after.unplaced - before.unplaced,
         lost: after.lost - before.lost,
     }
 }
@@ -181,6 +185,21 @@ fn parts_of_a_huge_page_are_taken_over_when_nobody_else_has_them() -> Result<()>
     let added = parent_row("huge-parts 30", 30 * 512)?;
     assert_eq!(added.split, 30, "{added:?}");
     assert!(added.reused >= 30 * 511, "{added:?}");
+    Ok(())
+}
+
+#[test]
+fn large_folios_are_taken_over_out_of_the_swap_cache() -> Result<()> {
+    let Some(_no_huge_pages) = SysSetting::huge_pages("never")? else {
+        return skip("this kernel has no large folios", &["rt"]);
+    };
+    let size = "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled";
+    let _folios = SysSetting::set(size, "always")?;
+    let _swap = Swap::on()?;
+    let _module = tracking(COW)?;
+    // The first page of each folio finds it in the swap cache.
+    let added = parent_row("swapped 4", 4 * 512)?;
+    assert!(added.reused >= 4 * 512, "{added:?}");
     Ok(())
 }
 

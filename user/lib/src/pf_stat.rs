@@ -130,6 +130,8 @@ pub struct Ledger {
     pub remote: u64,
     /// CoW faults in ranges that no area holds any more.
     pub gone: u64,
+    /// CoW faults in more areas than the module can tell apart.
+    pub unplaced: u64,
     /// Processes that could not be followed for want of room: their faults are missing.
     pub lost: u64,
 }
@@ -173,6 +175,7 @@ impl Ledger {
             first_write: next()?,
             remote: next()?,
             gone: next()?,
+            unplaced: next()?,
             lost: next()?,
         };
         Some((ledger, words.next()?))
@@ -196,10 +199,11 @@ mod tests {
 
     #[test]
     fn a_line_of_the_ledger_is_taken_apart() {
-        let (ledger, name) = Ledger::parse("2 6 1 2 3 4 5 7 8 9 a name").unwrap();
+        let (ledger, name) = Ledger::parse("2 6 1 2 3 4 5 7 8 9 10 a name").unwrap();
         assert_eq!(name, "a name");
         assert_eq!((ledger.generation, ledger.faults, ledger.copied), (2, 6, 1));
-        assert_eq!((ledger.remote, ledger.gone, ledger.lost), (7, 8, 9));
+        assert_eq!((ledger.remote, ledger.gone), (7, 8));
+        assert_eq!((ledger.unplaced, ledger.lost), (9, 10));
         assert_eq!(Ledger::parse("2 6 1"), None);
     }
 }

@@ -25,14 +25,20 @@
 //! | `huge-zero N` | N huge pages, read, then written: N fillings |
 //! | `hold N` | memory written, fork, nobody writes: none |
 //! | `huge-parts N` | N huge pages, fork, writes a small page of each, the child ends, writes all: N splits, N copies, else take-overs |
+//! | `swapped N` | 2 MiB N times, sent to swap, fork, read by the parent, the child ends, then writes: 512 N take-overs |
 //! | `pinned N` | memory written, fork, half of it pinned to be read, the child ends, then writes: N/2 take-overs |
 //! | `write N` | writes to the first N pages of the last `hold` |
 //! | `rename NAME` | takes another name: none |
 //! | `grow N` | as `child-writes`, but then unmaps the memory |
 //! | `threads N T R` | R times: fork, T threads write N pages together: N times R copies |
 //! | `scattered N R` | N areas of a page, with others between; R times: fork, write to them: R copies in each |
+//! | `teams A N T R` | A areas of N pages; R times: fork, T threads write them together; END is the least time of a round's writes in ns |
 //! | `time N R` | R times: fork, write N pages; END is the least time of a round's writes in ns |
 //! | `crowd N P` | P pages written, N forks, each child writes them and stays: N times P copies |
+//! | `islands N R` | N areas of a page, each mapped by itself; then as `again R` |
+//! | `again R` | R times: fork, write to the islands: R copies in each |
+//! | `sink N` | unmaps the last N islands: none |
+//! | `down N` | N times: the area grows by the page below; fork, write to that page: N copies |
 //! | `areas N` | makes N areas that cannot be merged: none |
 //! | `warm STEP` | for private memory: as STEP, but one page of it was copied before |
 
@@ -79,6 +85,7 @@ fn first_thread_ended() -> Result<()> {
 struct Cow {
     maps: Vec<Map>,
     children: Vec<Child>,
+    islands: Vec<Map>,
 }
 
 impl Cow {
@@ -108,6 +115,14 @@ impl Cow {
             "threads" => threads(number(1)?, number(2)?, number(3)?)?,
             "scattered" => scattered(number(1)?, number(2)?)?,
             "areas" => return self.areas(number(1)?),
+            "islands" => return self.islands(number(1)?, number(2)?),
+            "again" => return self.write_islands(number(1)?),
+            "sink" => return self.sink(number(1)?),
+            "down" => down(number(1)?)?,
+            "teams" => {
+                let time = teams(number(1)?, number(2)?, number(3)?, number(4)?)?;
+                return Ok((0, time));
+            }
             "time" => return Ok((0, time(number(1)?, number(2)?)?)),
             "grow" => {
                 let (mut map, child) = written_and_forked(number(1)?)?;
@@ -160,6 +175,30 @@ impl Cow {
         fill(&mut map);
         self.children.push(Child::start(|| touch_huge(&mut map))?);
         Ok(map)
+    }
+
+    fn islands(&mut self, count: usize, rounds: usize) -> Result<(usize, usize)> {
+        for _ in 0..count {
+            let mut map = Map::guarded(1)?;
+            fill(&mut map);
+            self.islands.push(map);
+        }
+        self.write_islands(rounds)
+    }
+
+    fn write_islands(&mut self, rounds: usize) -> Result<(usize, usize)> {
+        for _ in 0..rounds {
+            let child = Child::start(|| {})?;
+            self.islands.iter_mut().for_each(fill);
+            drop(child);
+        }
+        Ok((0, 0))
+    }
+
+    fn sink(&mut self, count: usize) -> Result<(usize, usize)> {
+        let rest = self.islands.len().saturating_sub(count);
+        self.islands.drain(rest..).try_for_each(Map::unmap)?;
+        Ok((0, 0))
     }
 
     fn areas(&mut self, count: usize) -> Result<(usize, usize)> {
@@ -237,7 +276,7 @@ fn alone(kind: &str, count: usize, is_warm: bool) -> Result<Map> {
     let mut map = match kind {
         "file-read" | "file-first" => Map::private_file(&file(count)?)?,
         "shared" | "shared-soft" => Map::anonymous(count, true)?,
-        "huge-parent" | "huge-zero" | "huge-parts" => huge(count)?,
+        "huge-parent" | "huge-zero" | "huge-parts" | "swapped" => huge(count)?,
         _ => private(count, is_warm)?,
     };
     match kind {
@@ -270,6 +309,13 @@ fn alone(kind: &str, count: usize, is_warm: bool) -> Result<Map> {
             let child = Child::start(|| {})?;
             // Not the first one, which would be the head of what is left.
             touch_part(1, &mut map);
+            drop(child);
+            fill(&mut map);
+        }
+        "swapped" => {
+            map.advise(Advice::LinuxPageOut)?;
+            let child = Child::start(|| {})?;
+            map.touch_by_reading();
             drop(child);
             fill(&mut map);
         }
@@ -321,6 +367,58 @@ fn time(pages: usize, rounds: usize) -> Result<usize> {
     }
     map.unmap()?;
     Ok(usize::try_from(least.as_nanos())?)
+}
+
+fn down(pages: usize) -> Result<Map> {
+    let mut map = Map::guarded(pages)?;
+    map.protect(MprotectFlags::empty())?;
+    for page in (0..pages).rev() {
+        map.protect_page(page, MprotectFlags::READ | MprotectFlags::WRITE)?;
+        map.write_page(page);
+        let child = Child::start(|| {})?;
+        map.write_page(page);
+        drop(child);
+    }
+    Ok(map)
+}
+
+/// Each thread writes its part of each area.
+fn teams(areas: usize, pages: usize, threads: usize, rounds: usize) -> Result<usize> {
+    let maps = (0..areas).map(|_| Map::guarded(pages));
+    let mut maps: Vec<Map> = maps.collect::<Result<_>>()?;
+    maps.iter_mut().for_each(fill);
+    let mut least = Duration::MAX;
+    for _ in 0..rounds {
+        let child = Child::start(|| {})?;
+        let mut shares: Vec<Vec<&mut [u8]>> = (0..threads).map(|_| Vec::new()).collect();
+        for map in &mut maps {
+            for (share, part) in shares.iter_mut().zip(map.parts(threads)) {
+                share.push(part);
+            }
+        }
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for share in shares {
+                scope.spawn(move || write_by_turns(share));
+            }
+        });
+        least = least.min(start.elapsed());
+        drop(child);
+    }
+    maps.into_iter().try_for_each(Map::unmap)?;
+    Ok(usize::try_from(least.as_nanos())?)
+}
+
+/// Writes a page of each part, then the next one of each.
+fn write_by_turns(mut parts: Vec<&mut [u8]>) {
+    let pages = parts.first().map_or(0, |part| part.len() / PAGE);
+    for page in 0..pages {
+        for part in &mut parts {
+            if let Some(byte) = part.get_mut(page * PAGE) {
+                *byte = byte.wrapping_add(1);
+            }
+        }
+    }
 }
 
 fn scattered(areas: usize, rounds: usize) -> Result<Map> {
