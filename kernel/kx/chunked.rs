@@ -4,7 +4,7 @@
 //! Nothing here is contiguous beyond a page in physical memory, growing moves no element, and an
 //! allocation that cannot be served fails instead of waking the OOM killer.
 
-use crate::sys;
+use crate::{sched, sys};
 use core::{
     fmt,
     marker::PhantomData,
@@ -196,7 +196,12 @@ impl<T> Default for Chunked<T> {
 
 impl<T> Drop for Chunked<T> {
     fn drop(&mut self) {
-        self.truncate(0);
+        // From the end on, chunk by chunk: there may be millions.
+        while let Some(chunk) = self.chunks.len().checked_sub(1) {
+            self.truncate(chunk * Self::PER);
+            drop(self.chunks.pop());
+            sched::cond_resched();
+        }
     }
 }
 

@@ -7,12 +7,17 @@
 //! the observer visible: a raised reference count keeps a page from being migrated, collapsed,
 //! merged or reused by a write fault, and keeps the memory of processes that exit.
 //!
+//! A number alone keeps no memory from being taken out of the machine. [`Memory`] makes the kernel
+//! wait, between marking memory as offline and removing its `struct page`s, until nobody looks at
+//! one of them any more that was found before; and memory of which a page is referenced does not go
+//! offline. (The lock that excludes hot-plug altogether is not exported.)
+//!
 //! Found are only frames that are mapped by a process and that the kernel itself may read: ordinary
 //! anonymous memory and page cache, not secret memory, poisoned frames or devices.
 
 use crate::sys;
 use core::ptr::NonNull;
-use kernel::ffi::c_ulong;
+use kernel::{ffi::c_ulong, prelude::*};
 use model::group::{self, Lookup, WORDS};
 
 /// A frame that stays what it is while this value lives; its contents may be written by others.
@@ -25,9 +30,10 @@ pub struct Frame(NonNull<u64>);
 
 impl Frame {
     /// Looks for the frame with number `pfn`.
-    pub fn get(pfn: u64) -> Lookup<Self> {
+    fn get(_memory: &Memory, pfn: u64) -> Lookup<Self> {
         let mut frame = core::ptr::null();
-        // SAFETY: Any number may be asked for.
+        // SAFETY: Any number may be asked for, as long as the memory is watched: by the invariant
+        // of `Memory`.
         let found = unsafe { sys::kx_frame_get(pfn as c_ulong, &mut frame) };
         match (found, NonNull::new(frame.cast_mut().cast())) {
             // INVARIANT: `kx_frame_get` took a reference of a readable folio.
@@ -98,12 +104,44 @@ impl Frame {
 }
 
 /// All frames of the machine.
-pub struct Memory;
+///
+/// # Invariants
+///
+/// The pointer is to a registered watch that this value owns: memory that goes offline keeps its
+/// `struct page`s until an RCU grace period is over.
+pub struct Memory(NonNull<sys::MemoryWatch>);
+
+// SAFETY: The watch may be given up from any task.
+unsafe impl Send for Memory {}
+// SAFETY: A shared `Memory` gives access to frames only, which any task may have.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// Watches the memory, so that its frames can be looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    pub fn watch() -> Result<Self> {
+        // SAFETY: Has no preconditions but a context that may sleep.
+        let watch = unsafe { sys::kx_memory_watch() };
+        // INVARIANT: It was registered just now.
+        NonNull::new(watch).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant the watch is ours; no frame is being looked for any more, as that
+        // borrows `self`.
+        unsafe { sys::kx_memory_unwatch(self.0.as_ptr()) };
+    }
+}
 
 impl group::Frames for Memory {
     type Frame = Frame;
 
     fn frame(&self, pfn: u64) -> Lookup<Frame> {
-        Frame::get(pfn)
+        Frame::get(self, pfn)
     }
 }

@@ -6,7 +6,7 @@ use kernel::{bindings, ffi, fmt};
 
 /// Whether one more message may be logged now: ten in five seconds, for all of the module together.
 /// The kernel reports how many were left out.
-pub fn may_log() -> bool {
+fn may_log() -> bool {
     // SAFETY: Has no preconditions.
     unsafe { sys::kx_log_ratelimit() != 0 }
 }

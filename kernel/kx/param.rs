@@ -74,7 +74,7 @@ impl Switch {
     }
 }
 
-/// A number that is given when the module is loaded and does not change later.
+/// A number, or yes or no, that is given when the module is loaded and does not change later.
 ///
 /// Declared by [`number_param!`](crate::number_param).
 #[repr(transparent)]
@@ -88,6 +88,18 @@ impl Number<i32> {
 
     /// The number.
     pub fn get(&self) -> i32 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Number<bool> {
+    /// Creates the parameter with its default.
+    pub const fn new(default: bool) -> Self {
+        Self(Atomic::new(default))
+    }
+
+    /// What was given.
+    pub fn get(&self) -> bool {
         self.0.load(Relaxed)
     }
 }
@@ -165,6 +177,13 @@ impl Entry {
         let arg = core::ptr::from_ref(target).cast_mut().cast();
         let value = bindings::kernel_param__bindgen_ty_1 { arg };
         Self::new(name, &raw const bindings::param_ops_int, 0o400, value)
+    }
+
+    /// Yes or no. The kernel writes a `bool`, which is what an atomic one is.
+    pub const fn bool(name: &'static CStr, target: &'static Number<bool>) -> Self {
+        let arg = core::ptr::from_ref(target).cast_mut().cast();
+        let value = bindings::kernel_param__bindgen_ty_1 { arg };
+        Self::new(name, &raw const bindings::param_ops_bool, 0o444, value)
     }
 
     /// A number of C's `unsigned long long`, in decimal or with `0x` in front.

@@ -4,7 +4,8 @@
 use crate::sys;
 use kernel::{bindings, prelude::*};
 
-/// Offers the CPU to others. To be called where sleeping is allowed: no spinlock, no RCU.
+/// Offers the CPU to others, and reports a quiescent state to RCU-tasks, as sleeping would. To be
+/// called where sleeping is allowed: no spinlock, no RCU.
 pub fn cond_resched() {
     // SAFETY: Has no preconditions but a context that may sleep; a violation is reported by the
     // kernel's own check and corrupts nothing.
@@ -21,6 +22,24 @@ pub fn breathe() -> Result {
     // SAFETY: Only reads the current task's own signal state.
     if unsafe { sys::kx_fatal_signal_pending() } != 0 {
         return Err(EINTR);
+    }
+    Ok(())
+}
+
+/// Like [`breathe`], and asks the caller to give up also if the current task is to be frozen, which
+/// can be done only when it is about to return to its program.
+///
+/// Other signals do not end the work: a timer's, say, could then keep it from ever being done.
+///
+/// # Errors
+///
+/// [`EINTR`]; [`ERESTARTNOINTR`] to be returned from a system call that has changed nothing. The
+/// kernel then makes the same call again when the task is thawed.
+pub fn breathe_or_freeze() -> Result {
+    breathe()?;
+    // SAFETY: Only reads the current task's own state.
+    if unsafe { sys::kx_must_freeze() } != 0 {
+        return Err(ERESTARTNOINTR);
     }
     Ok(())
 }

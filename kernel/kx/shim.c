@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/dcache.h>
 #include <linux/fs.h>
+#include <linux/freezer.h>
 #include <linux/mm.h>
 #include <linux/magic.h>
+#include <linux/memory.h>
 #include <linux/memory_hotplug.h>
+#include <linux/memremap.h>
 #include <linux/mm_inline.h>
 #include <linux/mmap_lock.h>
 #include <linux/page-flags.h>
@@ -14,6 +17,7 @@
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/sched/exec_state.h>
+#include <linux/sched/jobctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -31,14 +35,29 @@
 
 /* sched.rs */
 
+/*
+ * For RCU-tasks too, on whose grace periods everybody waits who takes a probe
+ * away: where the kernel preempts lazily, cond_resched() does nothing, and being
+ * preempted is no quiescent state there.
+ */
 void kx_cond_resched(void)
 {
-	cond_resched();
+	cond_resched_tasks_rcu_qs();
 }
 
 int kx_fatal_signal_pending(void)
 {
 	return fatal_signal_pending(current);
+}
+
+/*
+ * The second freezer is that of cgroups. Whoever asks for freezing wakes the task
+ * like a signal after having said so: before that, a call could not be restarted.
+ */
+int kx_must_freeze(void)
+{
+	return signal_pending(current) &&
+	       (freezing(current) || READ_ONCE(current->jobctl) & JOBCTL_TRAP_FREEZE);
 }
 
 /* log.rs: the state is the module's own, as this file is compiled into each. */
@@ -335,15 +354,29 @@ static unsigned int frame_get(struct page *page)
 	return KX_LOST;
 }
 
+/* Memory that went offline was emptied before: what a process had there has moved. */
+static unsigned int not_online(unsigned long pfn)
+{
+	struct dev_pagemap *device = get_dev_pagemap(pfn);
+
+	if (!device)
+		return KX_LOST;
+	put_dev_pagemap(device);
+	return KX_CLOSED;
+}
+
+/*
+ * The section of the struct page stays from here to frame_get()'s return, see
+ * kx_memory_watch(); after that, the reference keeps the frame from going offline.
+ */
 unsigned int kx_frame_get(unsigned long pfn, const void **frame)
 {
-	struct page *page = pfn_to_online_page(pfn);
+	struct page *page;
 	unsigned int found;
 
-	if (!page)
-		return KX_CLOSED;
 	rcu_read_lock();
-	found = frame_get(page);
+	page = pfn_to_online_page(pfn);
+	found = likely(page) ? frame_get(page) : not_online(pfn);
 	rcu_read_unlock();
 	if (likely(found == KX_FOUND))
 		*frame = page_address(page);
@@ -353,6 +386,37 @@ unsigned int kx_frame_get(unsigned long pfn, const void **frame)
 void kx_frame_put(const void *frame)
 {
 	folio_put(virt_to_folio(frame));
+}
+
+/*
+ * Memory is marked offline first, then this is called, and only after that its
+ * struct pages may be taken away. Who found them online is done when this returns.
+ */
+static int memory_changes(struct notifier_block *watch, unsigned long change, void *range)
+{
+	if (change == MEM_OFFLINE)
+		synchronize_rcu();
+	return NOTIFY_OK;
+}
+
+struct notifier_block *kx_memory_watch(void)
+{
+	struct notifier_block *watch = kzalloc(sizeof(*watch), GFP_KERNEL | __GFP_NOWARN);
+
+	if (!watch)
+		return NULL;
+	watch->notifier_call = memory_changes;
+	if (register_memory_notifier(watch)) {
+		kfree(watch);
+		return NULL;
+	}
+	return watch;
+}
+
+void kx_memory_unwatch(struct notifier_block *watch)
+{
+	unregister_memory_notifier(watch);
+	kfree(watch);
 }
 
 /* procfile.rs */

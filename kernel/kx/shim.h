@@ -12,6 +12,7 @@
 
 struct inode;
 struct mm_struct;
+struct notifier_block;
 struct pid;
 struct task_struct;
 struct user_namespace;
@@ -20,6 +21,7 @@ struct vm_area_struct;
 /* sched.rs */
 void kx_cond_resched(void);
 int kx_fatal_signal_pending(void);
+int kx_must_freeze(void);
 
 /* log.rs */
 int kx_log_ratelimit(void);
@@ -79,6 +81,8 @@ enum kx_frame {
 
 unsigned int kx_frame_get(unsigned long pfn, const void **frame);
 void kx_frame_put(const void *frame);
+struct notifier_block *kx_memory_watch(void);
+void kx_memory_unwatch(struct notifier_block *watch);
 
 /* procfile.rs */
 void *kx_pde_data(const struct inode *inode);

@@ -142,6 +142,16 @@ int kx_pmd_is_resident(u64 value)
 	return is_resident(softleaf_from_pmd(__pmd(value)));
 }
 
+int kx_pte_is_moving(u64 value)
+{
+	return softleaf_is_migration(softleaf_from_pte(__pte(value)));
+}
+
+int kx_pmd_is_moving(u64 value)
+{
+	return softleaf_is_migration(softleaf_from_pmd(__pmd(value)));
+}
+
 u64 kx_pfn_mask(void)
 {
 	return PTE_PFN_MASK;

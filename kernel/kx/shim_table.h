@@ -21,6 +21,8 @@ int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 pmd,
 		  u64 *entries, unsigned int count);
 int kx_pte_is_resident(u64 value);
 int kx_pmd_is_resident(u64 value);
+int kx_pte_is_moving(u64 value);
+int kx_pmd_is_moving(u64 value);
 u64 kx_pfn_mask(void);
 
 /* layout.rs */

@@ -12,6 +12,7 @@ use kernel::{bindings, ffi};
 extern "C" {
     pub(crate) fn kx_cond_resched();
     pub(crate) fn kx_fatal_signal_pending() -> ffi::c_int;
+    pub(crate) fn kx_must_freeze() -> ffi::c_int;
 
     pub(crate) fn kx_log_ratelimit() -> ffi::c_int;
 
@@ -74,6 +75,8 @@ extern "C" {
     ) -> ffi::c_int;
     pub(crate) fn kx_pte_is_resident(value: u64) -> ffi::c_int;
     pub(crate) fn kx_pmd_is_resident(value: u64) -> ffi::c_int;
+    pub(crate) fn kx_pte_is_moving(value: u64) -> ffi::c_int;
+    pub(crate) fn kx_pmd_is_moving(value: u64) -> ffi::c_int;
     pub(crate) fn kx_pfn_mask() -> u64;
 
     pub(crate) fn kx_frame_get(pfn: ffi::c_ulong, frame: *mut *const ffi::c_void) -> ffi::c_uint;
@@ -94,6 +97,8 @@ extern "C" {
     pub(crate) fn kx_read_path(mm: *mut bindings::mm_struct, addr: ffi::c_ulong, path: *mut u64);
 
     pub(crate) fn kx_frame_put(frame: *const ffi::c_void);
+    pub(crate) fn kx_memory_watch() -> *mut MemoryWatch;
+    pub(crate) fn kx_memory_unwatch(watch: *mut MemoryWatch);
 
     pub(crate) fn kx_pde_data(inode: *const bindings::inode) -> *mut ffi::c_void;
 
@@ -158,6 +163,11 @@ pub(crate) const KX_KERNEL: ffi::c_uint = 3;
 /// `enum kx_frame` of `shim.h`.
 pub(crate) const KX_FOUND: ffi::c_uint = 0;
 pub(crate) const KX_LOST: ffi::c_uint = 1;
+
+/// `struct notifier_block`, opaque.
+#[repr(C)]
+pub(crate) struct MemoryWatch([u8; 0]);
+
 /// `struct kx_segments` of `shim.h`.
 #[repr(C)]
 #[derive(Default)]

@@ -4,7 +4,10 @@
 //! Locks: RCU read sections only, within which a task's `alloc_lock` is taken. Nothing is locked
 //! when a function returns; what it returns is held by references.
 
-use crate::{mm::Mm, sched, sys};
+use crate::{
+    mm::{Mm, MmWithUser},
+    sched, sys,
+};
 use core::{num::NonZeroI32, ptr::NonNull};
 use kernel::{
     bindings,
@@ -16,7 +19,11 @@ use kernel::{
 /// Bytes of a `comm`, its NUL included.
 pub const COMM_LEN: usize = 16;
 
-/// The name of a process as the kernel keeps it.
+/// The name of a process as the kernel keeps it. Equal names have equal bytes.
+///
+/// # Invariants
+///
+/// The bytes behind the first NUL, of which there is one, are NULs too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Comm([u8; COMM_LEN]);
@@ -27,18 +34,36 @@ impl Comm {
         let mut comm = [0; COMM_LEN];
         let fits = !name.is_empty() && name.len() < COMM_LEN && !name.contains(&0);
         comm.get_mut(..name.len())?.copy_from_slice(name);
+        // INVARIANT: Shorter than the array, and copied into NULs.
         fits.then_some(Self(comm))
     }
 
     /// The name of the current thread.
     pub fn of_current() -> Self {
-        // SAFETY: The current task is valid; the array is as long. It may change while it is read,
-        // as for all readers in the kernel.
-        Self(unsafe {
-            (&raw const (*bindings::get_current()).comm)
+        // SAFETY: The current task is valid.
+        unsafe { Self::of(bindings::get_current()) }
+    }
+
+    /// The name of a task.
+    ///
+    /// # Safety
+    ///
+    /// `task` is valid during the call.
+    unsafe fn of(task: *mut bindings::task_struct) -> Self {
+        // SAFETY: By this function's requirements; the array is as long. It may change while it is
+        // read, as for all readers in the kernel.
+        let mut comm = unsafe {
+            (&raw const (*task).comm)
                 .cast::<[u8; COMM_LEN]>()
                 .read_volatile()
-        })
+        };
+        // Whoever renames the task may not have come to the end of its old name yet: that is not
+        // part of a name, and names are compared with all their bytes.
+        let end = comm.iter().position(|&byte| byte == 0);
+        let rest = comm.iter_mut().skip(end.unwrap_or(COMM_LEN - 1));
+        rest.for_each(|byte| *byte = 0);
+        // INVARIANT: Filled from the first NUL or from the last byte on.
+        Self(comm)
     }
 
     /// Its bytes, [`COMM_LEN`] of them.
@@ -92,6 +117,20 @@ impl Pid {
         // SAFETY: Both pointers are valid: by the invariant, and because it is a reference.
         NonZeroI32::new(unsafe { bindings::pid_nr_ns(self.0.as_ptr(), namespace.as_ptr()) })
     }
+
+    /// Pins the address space that the process has now. `None` if it has none any more: then
+    /// nothing is kept, whoever else may look at it.
+    pub fn pin_space(&self) -> Option<ARef<MmWithUser>> {
+        let guard = rcu::read_lock();
+        // SAFETY: In an RCU read section; the pointer is valid by the invariant.
+        let leader =
+            unsafe { bindings::pid_task(self.0.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
+        // SAFETY: In the same section.
+        let mm = unsafe { address_space(NonNull::new(leader)?) }?;
+        // Giving up the reference, should it be the last, may take its time.
+        drop(guard);
+        mm.mmget_not_zero()
+    }
 }
 
 impl Drop for Pid {
@@ -116,25 +155,34 @@ pub struct Process {
 }
 
 /// The process with the lowest number from `number` on, in the initial pid namespace.
-pub fn first_from(number: i32) -> Option<Process> {
+///
+/// # Errors
+///
+/// Those of [`sched::breathe_or_freeze`].
+pub fn first_from(number: i32) -> Result<Option<Process>> {
     let mut number = number;
     loop {
         let guard = rcu::read_lock();
         // SAFETY: In an RCU read section; the initial namespace always exists.
         let pid = unsafe { bindings::find_ge_pid(number, &raw mut bindings::init_pid_ns) };
-        let pid = NonNull::new(pid)?;
+        let Some(pid) = NonNull::new(pid) else {
+            return Ok(None);
+        };
         // SAFETY: As above, and `pid` is valid as long as the section lasts.
         number = unsafe { bindings::pid_nr_ns(pid.as_ptr(), &raw mut bindings::init_pid_ns) };
         // SAFETY: As above.
         let leader = unsafe { bindings::pid_task(pid.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
         if let Some(leader) = NonNull::new(leader) {
             // SAFETY: `leader` is valid as long as the section lasts.
-            return Some(unsafe { describe(number, pid, leader) });
+            return Ok(Some(unsafe { describe(number, pid, leader) }));
         }
         // Not a process but a thread, or one that is on its way out.
         drop(guard);
-        sched::cond_resched();
-        number = number.checked_add(1)?;
+        sched::breathe_or_freeze()?;
+        let Some(next) = number.checked_add(1) else {
+            return Ok(None);
+        };
+        number = next;
     }
 }
 
@@ -161,29 +209,34 @@ unsafe fn describe(
     pid: NonNull<bindings::pid>,
     leader: NonNull<bindings::task_struct>,
 ) -> Process {
-    // SAFETY: By this function's requirements the pointer is valid. The array may change while it
-    // is read, as for all readers in the kernel; its last byte is always NUL.
-    let comm = unsafe {
-        (&raw const (*leader.as_ptr()).comm)
-            .cast::<[u8; COMM_LEN]>()
-            .read_volatile()
-    };
+    // SAFETY: By this function's requirements the pointer is valid.
+    let comm = unsafe { Comm::of(leader.as_ptr()) };
     // SAFETY: As above; a task does not change sides.
     let flags = unsafe { (&raw const (*leader.as_ptr()).flags).read_volatile() };
     // SAFETY: By this function's requirements.
-    let mm = NonNull::new(unsafe { sys::kx_process_mm(leader.as_ptr()) });
-    // SAFETY: `kx_process_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
-    let mm = mm.map(|mm| unsafe { ARef::from_raw(mm.cast()) });
+    let mm = unsafe { address_space(leader) };
     // SAFETY: By this function's requirements.
     unsafe { sys::kx_get_pid(pid.as_ptr()) };
     Process {
         number,
         // INVARIANT: The reference was taken just above.
         pid: Pid(pid),
-        comm: Comm(comm),
+        comm,
         is_kernel_thread: flags & bindings::PF_KTHREAD != 0,
         mm,
     }
+}
+
+/// The address space of the first thread of a process that has one.
+///
+/// # Safety
+///
+/// In an RCU read section in which `leader` was found.
+unsafe fn address_space(leader: NonNull<bindings::task_struct>) -> Option<ARef<Mm>> {
+    // SAFETY: By this function's requirements.
+    let mm = NonNull::new(unsafe { sys::kx_process_mm(leader.as_ptr()) })?;
+    // SAFETY: `kx_process_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
+    Some(unsafe { ARef::from_raw(mm.cast()) })
 }
 
 /// Calls `view` with the pid namespace of the current task.

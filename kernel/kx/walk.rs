@@ -21,7 +21,7 @@ use crate::{
     mm::{self, MmWithUser, ReadGuard, VmaRef},
     sched, sys,
 };
-use core::ops::Range;
+use core::ops::{Deref, Range};
 use kernel::{
     ffi::c_ulong,
     mm::virt::flags,
@@ -105,6 +105,23 @@ fn is_resident(entry: Entry) -> bool {
     }
 }
 
+/// Whether an entry stands for a page that is on its way to another frame, so that it will soon map
+/// that one. What a device keeps may stay with it for ever.
+#[inline]
+pub fn is_moving(entry: Entry) -> bool {
+    if entry.is_present() || entry.is_none() {
+        return false;
+    }
+    // SAFETY: Both only decode the number.
+    unsafe {
+        match entry.level {
+            Level::Pte => sys::kx_pte_is_moving(entry.value) != 0,
+            Level::Pmd => sys::kx_pmd_is_moving(entry.value) != 0,
+            Level::Pud => false,
+        }
+    }
+}
+
 /// The bits of an entry that hold a physical address on this machine.
 pub fn pfn_mask() -> u64 {
     // SAFETY: Reads a constant of the running kernel.
@@ -133,40 +150,72 @@ pub trait Visitor {
     fn wants(&mut self, vma: &VmaRef) -> Option<bool>;
     /// Called with the mmap lock held: must not sleep for long, allocate, or touch user memory.
     fn visit(&mut self, vma: &VmaRef, leaves: Leaves<'_>) -> Step;
+    /// Called likewise at each step: a table, a huge page, a hole, or a VMA.
+    #[inline]
+    fn step(&mut self) {}
     /// Called likewise where a table is corrupt, so that what it maps cannot be told. The walk goes
     /// on behind it.
     fn corrupt(&mut self) {}
 }
 
-/// Walks all of an address space; returns the longest time, in nanoseconds, for which its mmap lock
-/// was held at a stretch.
+/// What a walk came to.
+pub struct Walked {
+    /// The longest time, in nanoseconds, for which the mmap lock was held at a stretch.
+    pub longest_lock: i64,
+    /// Whether the address space was there until the end.
+    pub is_whole: bool,
+}
+
+/// Walks all of an address space that is `pin`ned for each stretch anew, and let go after it: a walk
+/// takes as long as the address space is large, and for so long nobody may be kept from ending. The
+/// walk ends when there is nothing to be pinned any more.
 ///
 /// # Errors
 ///
 /// [`EINTR`] if the current task was killed, or what the visitor's `prepare` returned.
-pub fn walk(mm: &MmWithUser, table: &mut Table, visitor: &mut impl Visitor) -> Result<i64> {
-    walk_range(mm, 0..usize::MAX, table, visitor)
+pub fn walk_while<P: Deref<Target = MmWithUser>>(
+    pin: impl FnMut() -> Option<P>,
+    table: &mut Table,
+    visitor: &mut impl Visitor,
+) -> Result<Walked> {
+    walk_pinned(pin, 0..usize::MAX, table, visitor)
 }
 
-/// Walks the addresses of `range`, whose borders are those of pages, like [`walk`].
+/// Walks the addresses of `range`, whose borders are those of pages; returns the longest time, in
+/// nanoseconds, for which the mmap lock was held at a stretch.
 ///
 /// # Errors
 ///
-/// Those of [`walk`].
+/// Those of [`walk_while`].
 pub fn walk_range(
     mm: &MmWithUser,
     range: Range<usize>,
     table: &mut Table,
     visitor: &mut impl Visitor,
 ) -> Result<i64> {
-    let (mut address, mut longest) = (Some(range.start), 0);
+    Ok(walk_pinned(|| Some(mm), range, table, visitor)?.longest_lock)
+}
+
+fn walk_pinned<P: Deref<Target = MmWithUser>>(
+    mut pin: impl FnMut() -> Option<P>,
+    range: Range<usize>,
+    table: &mut Table,
+    visitor: &mut impl Visitor,
+) -> Result<Walked> {
+    let (mut address, mut longest_lock) = (Some(range.start), 0);
     while let Some(from) = address {
         sched::breathe()?;
         visitor.prepare()?;
-        let (next, held) = stretch(mm, from..range.end, table, visitor)?;
-        (address, longest) = (next, longest.max(held));
+        let Some(mm) = pin() else {
+            break;
+        };
+        let (next, held) = stretch(&mm, from..range.end, table, visitor)?;
+        (address, longest_lock) = (next, longest_lock.max(held));
     }
-    Ok(longest)
+    Ok(Walked {
+        longest_lock,
+        is_whole: address.is_none(),
+    })
 }
 
 /// Walks `range` as far as one hold of the lock goes. Returns where to go on, and for how long the
@@ -201,10 +250,12 @@ fn stretch(
         }
         while address < end && step == Step::Continue {
             (address, step) = visit_slot(mm, vma, address..end, table, visitor);
+            visitor.step();
             if pace.is_over() {
                 step = Step::Pause;
             }
         }
+        visitor.step();
         if step == Step::Pause || pace.is_over() {
             break Some(address);
         }

@@ -10,7 +10,7 @@
 
 use crate::{
     snapshot::{Snapshot, Taken},
-    ERRNO, LONGEST_LOCK_NS,
+    ERRNO, LONGEST_LOCK_NS, UNSETTLED,
 };
 use kernel::{
     fmt::Write,
@@ -21,6 +21,7 @@ use kernel::{
 };
 use kx::{
     chunked::{quiet, Text},
+    frame::Memory,
     log,
     procfile::Handler,
     task,
@@ -44,6 +45,7 @@ struct State {
 
 #[pin_data]
 struct Shared {
+    memory: Memory,
     #[pin]
     state: Mutex<State>,
 }
@@ -56,12 +58,18 @@ pub(crate) struct MemoryInfoFile {
 impl MemoryInfoFile {
     /// Takes the first snapshot. The answer is then that of a `RESET`.
     pub(crate) fn new() -> Result<Self> {
+        let memory = Memory::watch()?;
+        let snapshot = take(&memory).map_err(|error| match error {
+            // Loading cannot be begun anew: others who load the same file share its result.
+            error if error == ERESTARTNOINTR => EINTR,
+            error => error,
+        })?;
         let state = State {
-            snapshot: take()?,
+            snapshot,
             answer: Answer::Success,
         };
         let shared = Arc::pin_init(
-            pin_init!(Shared { state <- new_mutex!(state, "memory_info.state") }),
+            pin_init!(Shared { memory, state <- new_mutex!(state, "memory_info.state") }),
             quiet(),
         )?;
         Ok(Self { shared })
@@ -113,6 +121,8 @@ impl Handler for MemoryInfoFile {
         let result = open.shared.command(from);
         let answer = match &result {
             Ok(answer) => answer.clone(),
+            // Nothing has happened: the command is to be given again.
+            Err(error) if *error == ERESTARTNOINTR => return Err(ERESTARTNOINTR),
             Err(error) => Answer::Failure(failure(*error)),
         };
         open.shared.publish(&answer);
@@ -165,7 +175,7 @@ impl Shared {
     }
 
     fn reset(&self) -> Result<Answer> {
-        let snapshot = take()?;
+        let snapshot = take(&self.memory)?;
         let old = core::mem::replace(&mut self.state.lock().snapshot, snapshot);
         // Not under the lock: there may be much to free.
         drop(old);
@@ -195,27 +205,27 @@ impl Shared {
     /// Makes an answer the one that is read next, and logs it if it is a failure.
     fn publish(&self, answer: &Answer) {
         if let Answer::Failure(failure) = answer {
-            if log::may_log() {
-                pr_err!("{ERROR}{}\n", failure.message());
-            }
+            log::error_line(format_args!("{ERROR}{}", failure.message()));
         }
         let old = core::mem::replace(&mut self.state.lock().answer, answer.clone());
         drop(old);
     }
 }
 
-/// Takes a snapshot and publishes how long it held locks.
-fn take() -> Result<Arc<Snapshot>> {
+/// Takes a snapshot and publishes what it was to take it.
+fn take(memory: &Memory) -> Result<Arc<Snapshot>> {
     let Taken {
         snapshot,
         longest_lock,
-    } = Snapshot::take()?;
+        unsettled,
+    } = Snapshot::take(memory)?;
     LONGEST_LOCK_NS.set(longest_lock.unsigned_abs());
+    UNSETTLED.set(unsettled);
     Ok(Arc::new(snapshot, quiet())?)
 }
 
 fn find(snapshot: &Snapshot, name: &[u8]) -> Result<usize> {
-    task::with_current_namespace(|namespace| snapshot.find(name, namespace).ok_or(ESRCH))
+    task::with_current_namespace(|namespace| snapshot.find(name, namespace))
 }
 
 fn failure(error: Error) -> Failure {

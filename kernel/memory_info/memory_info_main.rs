@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod file;
+mod list;
 mod pages;
 mod snapshot;
 
@@ -32,6 +33,13 @@ kx::measure! {
     /// For how long the last `RESET` held the mmap lock of a process at a stretch, at most.
     static LONGEST_LOCK_NS: longest_lock_ns;
     "Longest time for which the last RESET held an mmap lock at a stretch, in ns (read-only)"
+}
+
+kx::measure! {
+    /// How often the last `RESET`, in its last look at each name, met a page that was freed or
+    /// moved meanwhile. Those that moved are missing among the duplicates.
+    static UNSETTLED: unsettled;
+    "Pages that the last RESET could not compare, as they were freed or moved meanwhile (read-only)"
 }
 
 struct MemoryInfo {

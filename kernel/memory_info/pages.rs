@@ -7,11 +7,12 @@
 use kernel::{
     mm::virt::{flags, VmaRef},
     prelude::*,
+    sync::aref::ARef,
 };
 use kx::{
     chunked::{Chunked, SortSpace},
     frame::Memory,
-    mm::{self, Mm},
+    mm::{self, MmWithUser},
     sched,
     walk::{self, Leaves, Step, Table, Visitor},
 };
@@ -33,57 +34,80 @@ const UNITE_AT: usize = 1 << 18;
 const MAX: usize = u32::MAX as usize;
 
 /// Adds up the figures of one name after the other, in memory that is used again.
-pub(crate) struct Pages {
+pub(crate) struct Pages<'a> {
+    memory: &'a Memory,
     figures: Figures,
     candidates: Chunked<u128>,
     unite_at: usize,
     /// What the VMA at hand says about its pages.
     vma: Permissions,
-    /// Whether a page of the name was on its way from one frame to another.
-    is_unsettled: bool,
+    /// Pages of the name that were on their way from one frame to another.
+    moving: u64,
+    /// How much there was to look at for the name, in pages or what takes as long.
+    work: u64,
     pfn_mask: u64,
     space: SortSpace,
     longest_lock: i64,
 }
 
+/// What a step of a walk counts for: most of the steps are copies of a table.
+const STEP_WORK: u64 = 8;
+
 /// The figures of a name.
 pub(crate) struct Outcome {
     pub(crate) figures: Figures,
-    /// Whether pages were freed or moved meanwhile. Those that moved may be missing among the
+    /// How often a page was freed or moved meanwhile. Those that moved may be missing among the
     /// duplicates.
-    pub(crate) is_unsettled: bool,
+    pub(crate) unsettled: u64,
+    /// How much work it was.
+    pub(crate) work: u64,
 }
 
-impl Pages {
-    pub(crate) fn new() -> Result<Self> {
+impl<'a> Pages<'a> {
+    pub(crate) fn new(memory: &'a Memory) -> Result<Self> {
         Ok(Self {
+            memory,
             figures: Figures::default(),
             candidates: Chunked::new(),
             unite_at: UNITE_AT,
             vma: Permissions::default(),
-            is_unsettled: false,
+            moving: 0,
+            work: 0,
             pfn_mask: walk::pfn_mask(),
             space: SortSpace::new()?,
             longest_lock: 0,
         })
     }
 
-    /// Adds an address space. One that no process uses any more adds nothing.
-    pub(crate) fn add(&mut self, mm: &Mm, table: &mut Table) -> Result {
-        let Some(mm) = mm.mmget_not_zero() else {
-            return Ok(());
+    /// Adds the address space that `pin` pins, as long as there is something to be pinned. One that
+    /// ends meanwhile adds nothing.
+    pub(crate) fn add(
+        &mut self,
+        mut pin: impl FnMut() -> Option<ARef<MmWithUser>>,
+        table: &mut Table,
+    ) -> Result {
+        let (before, mut total) = (self.figures, 0);
+        let pin = || {
+            let mm = pin()?;
+            total = mm::total_vm(&mm);
+            Some(mm)
         };
-        self.longest_lock = walk::walk(&mm, table, self)?.max(self.longest_lock);
-        self.figures.total = self.figures.total.saturating_add(mm::total_vm(&mm));
+        let walked = walk::walk_while(pin, table, self)?;
+        self.longest_lock = walked.longest_lock.max(self.longest_lock);
+        if walked.is_whole {
+            self.figures.total = self.figures.total.saturating_add(total);
+        } else {
+            self.figures = before;
+        }
         Ok(())
     }
 
     /// Compares the candidates of the name; returns its figures and starts anew.
     pub(crate) fn finish(&mut self) -> Result<Outcome> {
-        let mut pacer = Pacer::new(sched::breathe);
+        let mut pacer = Pacer::new(sched::breathe_or_freeze);
         let found = group(
             &mut self.candidates,
-            &Memory,
+            self.memory,
             &mut self.space.lend(),
             &mut pacer,
         )?;
@@ -94,7 +118,8 @@ impl Pages {
         figures.nb_group = found.groups;
         Ok(Outcome {
             figures,
-            is_unsettled: core::mem::take(&mut self.is_unsettled) || found.lost > 0,
+            unsettled: core::mem::take(&mut self.moving).saturating_add(found.lost),
+            work: core::mem::take(&mut self.work),
         })
     }
 
@@ -104,12 +129,11 @@ impl Pages {
     }
 
     /// Takes note of a leaf of which `pages` pages belong to the VMA, the first at `start`.
+    #[inline]
     fn note(&mut self, entry: Entry, start: usize, pages: u64) {
         if !walk::is_in_rss(entry) {
             return;
         }
-        // On its way, most likely: then it is no candidate, but may be one when it has arrived.
-        self.is_unsettled |= !entry.is_present();
         self.figures.valid = self.figures.valid.saturating_add(pages);
         if self.vma.allows_candidate(entry) {
             let within = (start as u64 >> 12) % entry.level.pages();
@@ -117,6 +141,9 @@ impl Pages {
             for pfn in first..first + pages {
                 self.candidates.push_within_room(candidate(pfn));
             }
+        } else if walk::is_moving(entry) {
+            // No candidate now, but perhaps one when it has arrived.
+            self.moving = self.moving.saturating_add(pages);
         }
     }
 }
@@ -149,10 +176,11 @@ impl Permissions {
     }
 }
 
-impl Visitor for Pages {
+impl Visitor for Pages<'_> {
     fn prepare(&mut self) -> Result {
+        sched::breathe_or_freeze()?;
         if self.candidates.len() >= self.unite_at {
-            let mut pacer = Pacer::new(sched::breathe);
+            let mut pacer = Pacer::new(sched::breathe_or_freeze);
             unite(&mut self.candidates, &mut self.space.lend(), &mut pacer)?;
             self.unite_at = UNITE_AT.saturating_add(self.candidates.len().saturating_mul(2));
         }
@@ -167,7 +195,13 @@ impl Visitor for Pages {
         Some(true)
     }
 
+    #[inline]
+    fn step(&mut self) {
+        self.work = self.work.saturating_add(STEP_WORK);
+    }
+
     fn visit(&mut self, _vma: &VmaRef, leaves: Leaves<'_>) -> Step {
+        let before = self.figures.valid;
         if leaves.level == Level::Pte {
             for entry in leaves.entries().filter(|entry| !entry.is_none()) {
                 self.note(entry, 0, 1);
@@ -177,6 +211,8 @@ impl Visitor for Pages {
                 self.note(entry, leaves.start, leaves.pages);
             }
         }
+        let found = self.figures.valid.saturating_sub(before);
+        self.work = self.work.saturating_add(found);
         if self.candidates.room() < STEP {
             Step::Pause
         } else {

@@ -4,46 +4,35 @@
 //! A snapshot never changes: `RESET` makes a new one, and `DEL` makes one without a name that
 //! shares the processes with the old one. Readers keep theirs.
 //!
-//! Locks: none of its own. References to address spaces are given up before a snapshot is done; what
-//! stays is the identities of the processes.
+//! Locks: none. What is kept of a process is its identity.
 
-use crate::pages::{Outcome, Pages};
-use kernel::{
-    fmt,
-    pid_namespace::PidNamespace,
-    prelude::*,
-    rbtree::RBTree,
-    sync::{aref::ARef, Arc},
-};
+use crate::{list::List, pages::Pages};
+use kernel::{fmt, pid_namespace::PidNamespace, prelude::*, sync::Arc};
 use kx::{
     chunked::{quiet, Chunked, SortSpace, Text},
-    mm::Mm,
+    frame::Memory,
     sched,
-    task::{self, Comm, Pid},
-    walk::Table,
+    task::{Comm, Pid},
 };
 use model::{
     memory_info::{write_line, Figures},
-    sort::{dedup, end_of_run, sort, Pacer},
+    sort::{end_of_run, sort, Pacer},
 };
 
-/// How often a name is looked at before its figures are taken as they are, though pages still move.
-const LOOKS: usize = 12;
-
 /// A process of a name.
-struct Member {
-    pid: Pid,
+pub(crate) struct Member {
+    pub(crate) pid: Pid,
     /// The next process of the name, by index.
-    next: Option<u32>,
+    pub(crate) next: Option<u32>,
 }
 
 /// A name and its processes, in a chain in ascending order of their pids.
 #[derive(Clone, Copy)]
-struct Name {
-    comm: Comm,
-    figures: Figures,
-    first: u32,
-    last: u32,
+pub(crate) struct Name {
+    pub(crate) comm: Comm,
+    pub(crate) figures: Figures,
+    pub(crate) first: u32,
+    pub(crate) last: u32,
 }
 
 /// All names.
@@ -52,10 +41,13 @@ pub(crate) struct Snapshot {
     names: Chunked<Name>,
 }
 
-/// A snapshot, and for how long, in nanoseconds, an mmap lock was held at a stretch to take it.
+/// A snapshot, and what it was to take it.
 pub(crate) struct Taken {
     pub(crate) snapshot: Snapshot,
+    /// For how long, in nanoseconds, an mmap lock was held at a stretch.
     pub(crate) longest_lock: i64,
+    /// How often a page was freed or moved while its name was looked at for the last time.
+    pub(crate) unsettled: u64,
 }
 
 impl Snapshot {
@@ -63,18 +55,19 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`]; [`EINTR`] if the current task was killed.
-    pub(crate) fn take() -> Result<Taken> {
+    /// [`ENOMEM`], and those of [`sched::breathe_or_freeze`].
+    pub(crate) fn take(memory: &Memory) -> Result<Taken> {
         let mut list = List::default();
         list.fill()?;
-        let mut pages = Pages::new()?;
-        list.measure(&mut pages)?;
+        let mut pages = Pages::new(memory)?;
+        let unsettled = list.measure(&mut pages)?;
         Ok(Taken {
             snapshot: Self {
                 members: Arc::new(list.members, quiet())?,
                 names: list.names,
             },
             longest_lock: pages.longest_lock(),
+            unsettled,
         })
     }
 
@@ -82,10 +75,11 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`].
+    /// [`ENOMEM`], and those of [`sched::breathe_or_freeze`].
     pub(crate) fn without(&self, index: usize) -> Result<Self> {
         let mut names = Chunked::new();
         for (at, name) in self.names.iter().enumerate() {
+            sched::breathe_or_freeze()?;
             if at != index {
                 names.push(*name)?;
             }
@@ -96,16 +90,34 @@ impl Snapshot {
         })
     }
 
-    /// Where `name` is, if one of its processes can be seen from `namespace`.
-    pub(crate) fn find(&self, name: &[u8], namespace: &PidNamespace) -> Option<usize> {
-        let index = self
-            .names
-            .iter()
-            .position(|found| found.comm.as_bytes() == name)?;
-        let name = self.names.get(index)?;
-        self.chain(name)
-            .any(|pid| pid.number_in(namespace).is_some())
-            .then_some(index)
+    /// Where `name` is.
+    ///
+    /// # Errors
+    ///
+    /// [`ESRCH`] if none of its processes can be seen from `namespace`, and those of
+    /// [`sched::breathe_or_freeze`].
+    pub(crate) fn find(&self, name: &[u8], namespace: &PidNamespace) -> Result<usize> {
+        for (index, found) in self.names.iter().enumerate() {
+            sched::breathe_or_freeze()?;
+            if found.comm.as_bytes() == name {
+                let lowest = self.lowest(found, namespace)?;
+                return lowest.map(|_| index).ok_or(ESRCH);
+            }
+        }
+        Err(ESRCH)
+    }
+
+    /// The lowest of the numbers that the processes of a name have in `namespace`.
+    fn lowest(&self, name: &Name, namespace: &PidNamespace) -> Result<Option<i32>> {
+        let mut lowest: Option<i32> = None;
+        for pid in self.chain(name) {
+            sched::breathe_or_freeze()?;
+            if let Some(number) = pid.number_in(namespace) {
+                let number = number.get();
+                lowest = Some(lowest.map_or(number, |lowest| lowest.min(number)));
+            }
+        }
+        Ok(lowest)
     }
 
     /// Writes the lines of all names, or of the one at `only`, as seen from `namespace`: processes
@@ -113,7 +125,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`]; [`EINTR`] if the current task was killed.
+    /// [`ENOMEM`], and those of [`sched::breathe_or_freeze`].
     pub(crate) fn write(
         &self,
         out: &mut Text,
@@ -130,18 +142,12 @@ impl Snapshot {
             }
         }
         let mut sorting = SortSpace::new()?;
+        let mut pacer = Pacer::new(sched::breathe_or_freeze);
         let all = 0..seen.len();
-        sort(
-            &mut seen,
-            all,
-            u128::MAX,
-            &mut sorting.lend(),
-            &mut Pacer::new(sched::breathe),
-        )?;
+        sort(&mut seen, all, u128::MAX, &mut sorting.lend(), &mut pacer)?;
         let mut start = 0;
         while start < seen.len() {
-            sched::breathe()?;
-            let end = end_of_run(&seen, start..seen.len(), Seen::LINE);
+            let end = end_of_run(&seen, start..seen.len(), Seen::LINE, &mut pacer)?;
             self.write_one(out, &seen, start..end).map_err(|_| ENOMEM)?;
             start = end;
         }
@@ -150,19 +156,17 @@ impl Snapshot {
 
     /// Notes the processes of the name at `index` that can be seen from `namespace`.
     fn see(&self, index: usize, namespace: &PidNamespace, seen: &mut Chunked<u128>) -> Result {
-        let numbers = || {
-            let chain = self
-                .names
-                .get(index)
-                .into_iter()
-                .flat_map(|name| self.chain(name));
-            chain.filter_map(|pid| Some(pid.number_in(namespace)?.get()))
-        };
-        let Some(lowest) = numbers().min() else {
+        let Some(name) = self.names.get(index) else {
             return Ok(());
         };
-        for number in numbers() {
-            seen.push(Seen::pack(lowest, number, index))?;
+        let Some(lowest) = self.lowest(name, namespace)? else {
+            return Ok(());
+        };
+        for pid in self.chain(name) {
+            sched::breathe_or_freeze()?;
+            if let Some(number) = pid.number_in(namespace) {
+                seen.push(Seen::pack(lowest, number.get(), index))?;
+            }
         }
         Ok(())
     }
@@ -209,136 +213,6 @@ impl Seen {
     }
 
     fn index(record: u128) -> usize {
-        record as u32 as usize
-    }
-}
-
-/// A snapshot in the making.
-#[derive(Default)]
-struct List {
-    members: Chunked<Member>,
-    /// The address space of each member.
-    spaces: Chunked<Option<ARef<Mm>>>,
-    names: Chunked<Name>,
-}
-
-impl List {
-    /// Lists all processes. Ascending pids make the names ascend by their lowest pid.
-    fn fill(&mut self) -> Result {
-        let mut index_of = RBTree::<Comm, u32>::new();
-        let mut number = Some(1);
-        while let Some(process) = number.and_then(task::first_from) {
-            sched::breathe()?;
-            let member = u32::try_from(self.members.len()).map_err(|_| ENOMEM)?;
-            self.members.push(Member {
-                pid: process.pid,
-                next: None,
-            })?;
-            self.spaces.push(process.mm)?;
-            match index_of.get(&process.comm) {
-                Some(&index) => self.append(index, member),
-                None => {
-                    let index = u32::try_from(self.names.len()).map_err(|_| ENOMEM)?;
-                    index_of.try_create_and_insert(process.comm, index, quiet())?;
-                    self.names.push(Name {
-                        comm: process.comm,
-                        figures: Figures::default(),
-                        first: member,
-                        last: member,
-                    })?;
-                }
-            }
-            number = process.number.checked_add(1);
-        }
-        Ok(())
-    }
-
-    /// Adds `member` to the end of a name's chain.
-    fn append(&mut self, name: u32, member: u32) {
-        let Some(name) = self.names.get_mut(name as usize) else {
-            return;
-        };
-        if let Some(last) = self.members.get_mut(name.last as usize) {
-            last.next = Some(member);
-        }
-        name.last = member;
-    }
-
-    /// Finds the figures of all names.
-    fn measure(&mut self, pages: &mut Pages) -> Result {
-        let mut table = Table::new()?;
-        let mut sorting = SortSpace::new()?;
-        let mut spaces = Chunked::new();
-        for index in 0..self.names.len() {
-            sched::breathe()?;
-            self.distinct_spaces(index, &mut spaces, &mut sorting)?;
-            let mut outcome = self.look(&spaces, pages, &mut table)?;
-            for _ in 1..LOOKS {
-                if !outcome.is_unsettled {
-                    break;
-                }
-                outcome = self.look(&spaces, pages, &mut table)?;
-            }
-            if let Some(name) = self.names.get_mut(index) {
-                name.figures = outcome.figures;
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds the figures of one name, from its address spaces.
-    fn look(
-        &self,
-        spaces: &Chunked<u128>,
-        pages: &mut Pages,
-        table: &mut Table,
-    ) -> Result<Outcome> {
-        for &record in spaces.iter() {
-            if let Some(Some(mm)) = self.spaces.get(Space::member(record)) {
-                pages.add(mm, table)?;
-            }
-        }
-        pages.finish()
-    }
-
-    /// Replaces the contents of `spaces` by the address spaces of a name, each once.
-    fn distinct_spaces(
-        &self,
-        index: usize,
-        spaces: &mut Chunked<u128>,
-        sorting: &mut SortSpace,
-    ) -> Result {
-        spaces.truncate(0);
-        let mut next = self.names.get(index).map(|name| name.first);
-        while let Some(member) = next {
-            if let Some(Some(mm)) = self.spaces.get(member as usize) {
-                spaces.push(Space::pack(mm, member))?;
-            }
-            next = self
-                .members
-                .get(member as usize)
-                .and_then(|member| member.next);
-        }
-        let mut pacer = Pacer::new(sched::breathe);
-        let all = 0..spaces.len();
-        sort(spaces, all, Space::ADDRESS, &mut sorting.lend(), &mut pacer)?;
-        dedup(spaces, Space::ADDRESS, &mut pacer)
-    }
-}
-
-/// The address space of a member, as a record. References keep the structures, so that equal
-/// addresses mean the same one.
-struct Space;
-
-impl Space {
-    /// The bits that tell one address space from another.
-    const ADDRESS: u128 = u128::MAX << 32;
-
-    fn pack(mm: &Mm, member: u32) -> u128 {
-        (mm.as_raw() as u128) << 32 | u128::from(member)
-    }
-
-    fn member(record: u128) -> usize {
         record as u32 as usize
     }
 }

@@ -33,9 +33,9 @@ kx::number_param! {
     "Also show the page-table entries that translate this address (default: none)"
 }
 
-kx::bool_param! {
+kx::number_param! {
     /// Whether the log may tell physical addresses.
-    static UNMASK: unmask = false;
+    static UNMASK: unmask: bool(bool) = false;
     "Show physical addresses (default: N, as others may read the log)"
 }
 

@@ -103,7 +103,7 @@ mod tests {
         for line in [
             "[    0.9] mtrr: your CPUs had inconsistent fixed MTRR settings",
             "[    4.2] hello: loading out-of-tree module taints kernel.",
-            "[    4.2] memory_info: [ERROR]: No such process",
+            "[    4.2] [ERROR]: No such process",
             "a program may print BUG: in the middle of a line",
             "",
         ] {

@@ -167,7 +167,7 @@ fn round<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
 ) -> Result<(), E> {
     let (mut start, mut kept) = (0, 0);
     while start < records.len() {
-        let end = end_of_class(records, start);
+        let end = end_of_class(records, start, pacer)?;
         let class = start..end;
         let (equal, gone) = compare(records, frames, class.clone(), pacer, &mut found.lost)?;
         sort(records, class.clone(), KEY, scratch, pacer)?;
@@ -183,12 +183,17 @@ fn round<R: Records, S: Frames, E, P: FnMut() -> Result<(), E>>(
 }
 
 /// The marks tell a class from a neighbour that happens to have the same key.
-fn end_of_class<R: Records>(records: &R, start: usize) -> usize {
+fn end_of_class<R: Records, E, P: FnMut() -> Result<(), E>>(
+    records: &R,
+    start: usize,
+    pacer: &mut Pacer<P>,
+) -> Result<usize, E> {
     let mut end = start + 1;
     while end < records.len() && records.get(end) & STARTS == 0 {
+        pacer.tick(1)?;
         end += 1;
     }
-    end
+    Ok(end)
 }
 
 /// Gives each record of a class its new key; returns how many frames equal the representative
@@ -239,8 +244,7 @@ fn keep_classes<R: Records, E, P: FnMut() -> Result<(), E>>(
 ) -> Result<(), E> {
     let mut start = range.start;
     while start < range.end {
-        let end = end_of_run(records, start..range.end, KEY);
-        pacer.tick((end - start) as u32)?;
+        let end = end_of_run(records, start..range.end, KEY, pacer)?;
         if end - start > 1 {
             for index in start..end {
                 let mark = if index == start { STARTS } else { 0 };

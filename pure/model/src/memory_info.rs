@@ -106,6 +106,48 @@ impl Figures {
     }
 }
 
+/// How much work a snapshot may spend on names of which pages moved or were freed while they were
+/// looked at: they are looked at again, until nothing moved. Who frees pages all the time would
+/// otherwise decide how long that takes. In pages, or what is as much work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    left: u64,
+}
+
+impl Allowance {
+    /// What may be spent from the start, so that small names are exact whatever moves: half a
+    /// gigabyte's worth.
+    pub const START: u64 = 1 << 17;
+    /// And for each unit of a first look, one over this many.
+    pub const SHARE: u64 = 8;
+
+    /// That of a snapshot at its beginning.
+    pub const fn new() -> Self {
+        Self { left: Self::START }
+    }
+
+    /// A name was looked at for the first time.
+    pub fn earn(&mut self, work: u64) {
+        self.left = self.left.saturating_add(work / Self::SHARE);
+    }
+
+    /// Whether a name may be looked at again for which the last look took `work`.
+    pub const fn suffices(&self, work: u64) -> bool {
+        work <= self.left
+    }
+
+    /// A name was looked at again.
+    pub fn spend(&mut self, work: u64) {
+        self.left = self.left.saturating_sub(work);
+    }
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Where text goes. Names are bytes, not necessarily UTF-8.
 pub trait Output: fmt::Write {
     /// Appends bytes as they are.

@@ -2,7 +2,7 @@
 //! What a page-table entry of x86-64 Linux says, from its 64 bits alone.
 //!
 //! Only present entries are decoded. What a non-present one means depends on the kernel's
-//! configuration; the kernel says it (see [`NonPresent`]).
+//! configuration; the kernel says it.
 
 /// Pages of 4 KiB that an entry of a page table maps.
 pub const PAGES_PER_PTE: u64 = 1;
@@ -104,14 +104,4 @@ impl Entry {
         // Below that, a huge entry has no address; its bit 12 belongs to the memory type.
         pfn & !(self.level.pages() - 1)
     }
-}
-
-/// What an entry that is neither empty nor present stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NonPresent {
-    /// Content in swap, or a marker: no memory.
-    Absent,
-    /// Memory all the same, and counted as resident: a page on its way to another frame, or in (or
-    /// lent to) a device.
-    Resident,
 }

@@ -36,6 +36,9 @@ pub struct Pacer<F> {
 /// Units of work between two calls; one unit is about the handling of one record.
 const PERIOD: u32 = 2048;
 
+/// Records of a run that are looked at between two accounts.
+const AT_ONCE: usize = 1024;
+
 impl<E, F: FnMut() -> Result<(), E>> Pacer<F> {
     /// `pause` is called between pieces of work; its error ends the work.
     pub fn new(pause: F) -> Self {
@@ -111,8 +114,7 @@ pub fn sort<R: Records, E, F: FnMut() -> Result<(), E>>(
     let below = mask & !(u128::MAX << shift);
     let mut start = range.start;
     while start < range.end {
-        let end = end_of_run(records, start..range.end, mask & !below);
-        pacer.tick((end - start) as u32)?;
+        let end = end_of_run(records, start..range.end, mask & !below, pacer)?;
         if end - start > 1 && below != 0 {
             sort(records, start..end, below, scratch, pacer)?;
         }
@@ -122,13 +124,29 @@ pub fn sort<R: Records, E, F: FnMut() -> Result<(), E>>(
 }
 
 /// The end of the run of records that equal the first of `range` in the bits of `mask`.
-pub fn end_of_run<R: Records>(records: &R, range: Range<usize>, mask: u128) -> usize {
+///
+/// # Errors
+///
+/// What the pacer's `pause` returned.
+#[inline]
+pub fn end_of_run<R: Records, E, F: FnMut() -> Result<(), E>>(
+    records: &R,
+    range: Range<usize>,
+    mask: u128,
+    pacer: &mut Pacer<F>,
+) -> Result<usize, E> {
     let first = records.get(range.start) & mask;
     let mut end = range.start + 1;
-    while end < range.end && records.get(end) & mask == first {
-        end += 1;
+    loop {
+        let (start, stop) = (end, range.end.min(end.saturating_add(AT_ONCE)));
+        while end < stop && records.get(end) & mask == first {
+            end += 1;
+        }
+        pacer.tick((end - start) as u32 + 1)?;
+        if end < stop || end >= range.end {
+            return Ok(end);
+        }
     }
-    end
 }
 
 /// Drops all but the first of neighbours that are equal in the bits of `mask`.

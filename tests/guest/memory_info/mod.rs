@@ -7,6 +7,7 @@ mod interface;
 mod ksm;
 mod meaning;
 mod namespaces;
+mod neighbours;
 mod oracle;
 mod readers;
 mod storms;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the module refuses, with which errno and words; and what it does not tell.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
 use pagelens::layout::What;
 use rustix::process::{waitid, Pid, WaitId, WaitIdOptions};
-use workloads::{layout_of, module, refusal, KernelLog, Workload};
+use workloads::{layout_of, module, refusal, KernelLog, Module, Workload};
 
 use crate::support::shell_output;
 
@@ -124,6 +126,18 @@ fn physical_addresses_are_masked_unless_asked_for() -> Result<()> {
         runs > 2 && steps == shown.table.levels as usize,
         "{shown:?}"
     );
+    Ok(())
+}
+
+#[test]
+fn what_was_given_at_load_cannot_be_changed_later() -> Result<()> {
+    let _loaded = Module::load("vm_layout", &["pid=1", "address=0"])?;
+    for parameter in ["pid", "address", "unmask"] {
+        let path = format!("/sys/module/vm_layout/parameters/{parameter}");
+        let mode = fs::metadata(&path)?.permissions().mode();
+        assert_eq!(mode & 0o222, 0, "{parameter} is writable: {mode:o}");
+        ensure!(fs::write(&path, "1").is_err(), "{parameter} was written");
+    }
     Ok(())
 }
 

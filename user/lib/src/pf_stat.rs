@@ -153,7 +153,7 @@ impl Ledger {
         for line in text.lines().skip(1) {
             let (ledger, found) = Self::parse(line).ok_or_else(|| Error::Answer {
                 line: line.to_owned(),
-                why: "ten numbers and a name were expected",
+                why: "eleven numbers and a name were expected",
             })?;
             if found == name {
                 return Ok(Some(ledger));
@@ -163,7 +163,7 @@ impl Ledger {
     }
 
     fn parse(line: &str) -> Option<(Self, &str)> {
-        let mut words = line.splitn(11, ' ');
+        let mut words = line.splitn(12, ' ');
         let mut next = || words.next()?.parse().ok();
         let ledger = Self {
             generation: next()?,

@@ -35,6 +35,8 @@
 //! | `protect` | makes the writable private memory read-only |
 //! | `drop` | unmaps it |
 //! | `fork` | leaves a child that sleeps; answers its pid |
+//! | `forkas:NAME` | the same, under another name |
+//! | `views:PATH:N` | maps a file N times for reading and writing, and reads it through each |
 //! | `forkexit` | has a child that ends at once |
 //! | `share` | leaves a child in the same address space that sleeps; answers its pid |
 //! | `leave` | its first thread ends, another goes on |
@@ -119,6 +121,8 @@ impl Holder {
             "protect" => self.protect()?,
             "drop" => self.drop_all()?,
             "fork" => return process::fork(process::sleep_for_ever).map(Some),
+            "forkas" => return process::fork(|| sleep_as(rest)).map(Some),
+            "views" => self.views(rest)?,
             "forkexit" => process::wait(process::fork(|| {})?)?,
             "share" => return process::share_memory().map(Some),
             "leave" => leave(rest)?,
@@ -141,6 +145,17 @@ impl Holder {
         });
         map.protect(MprotectFlags::READ)?;
         self.read_only.push(map);
+        Ok(())
+    }
+
+    fn views(&mut self, text: &str) -> Result<()> {
+        let (path, count) = text.split_once(':').context("PATH:N is wanted")?;
+        let file = File::options().read(true).write(true).open(path)?;
+        for _ in 0..number(count)? {
+            let map = Map::shared_file(&file)?;
+            map.touch_by_reading();
+            self.shared.push(map);
+        }
         Ok(())
     }
 
@@ -217,6 +232,12 @@ fn split(count: usize) -> Result<Map> {
     let mut map = Map::anonymous(2 * count, false)?;
     map.protect_every_other(MprotectFlags::READ)?;
     Ok(map)
+}
+
+fn sleep_as(name: &str) {
+    // A name without a NUL, as it was an argument or a line.
+    let _ = std::ffi::CString::new(name).map(|name| set_name(&name));
+    process::sleep_for_ever();
 }
 
 fn hugetlb(count: usize) -> Result<Map> {

@@ -8,6 +8,8 @@
 //! | `exit` | eight children that fill memory and end at the same time |
 //! | `mprotect` | takes and gives back the right to write |
 //! | `munmap` | maps, fills and unmaps |
+//! | `free` | fills read-only memory little by little, and unmaps it all at once |
+//! | `rename` | takes a long name, and one of one letter, `s` |
 //! | `collapse` | small pages into huge ones and back |
 //! | `kernel` | nothing again: one call that stays in the kernel for long, without sleeping; then it ends |
 
@@ -35,6 +37,8 @@ fn main() -> Result<()> {
         "exit" => exit,
         "mprotect" => mprotect,
         "munmap" => munmap,
+        "free" => free,
+        "rename" => rename,
         "collapse" => collapse,
         _ => bail!("unknown kind `{kind}`"),
     };
@@ -79,10 +83,26 @@ fn mprotect(map: &mut Map) -> Result<()> {
 }
 
 fn munmap(_: &mut Map) -> Result<()> {
+    read_only()?.unmap()
+}
+
+fn free(_: &mut Map) -> Result<()> {
+    let maps: Result<Vec<Map>> = (0..64).map(|_| read_only()).collect();
+    maps?.into_iter().try_for_each(Map::unmap)
+}
+
+fn read_only() -> Result<Map> {
     let mut map = Map::anonymous(PAGES, false)?;
     map.write_pages(|_, page| page.fill(0xAA));
     map.protect(MprotectFlags::READ)?;
-    map.unmap()
+    Ok(map)
+}
+
+fn rename(_: &mut Map) -> Result<()> {
+    for name in [c"storm-and-rename", c"s"] {
+        rustix::thread::set_name(name)?;
+    }
+    Ok(())
 }
 
 fn collapse(map: &mut Map) -> Result<()> {

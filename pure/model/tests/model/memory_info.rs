@@ -2,7 +2,7 @@
 //! Commands and lines of `/proc/memory_info`.
 
 use crate::support::cases;
-use model::memory_info::{write_line, Command, Figures, Output, COMMAND_MAX, NAME_MAX};
+use model::memory_info::{write_line, Allowance, Command, Figures, Output, COMMAND_MAX, NAME_MAX};
 use proptest::prelude::*;
 use std::fmt;
 
@@ -131,5 +131,45 @@ fn the_commands() {
         "", "\n", "all", "ALL\n\n", "ALL ", "FILTER", "FILTER|", "DEL|\n", "DEL\\x",
     ] {
         assert_eq!(Command::parse(wrong.as_bytes()), None, "{wrong:?}");
+    }
+}
+
+/// Looks at names until nothing moves, or as long as it is allowed, 12 times at most; returns the
+/// work of the first looks and of the others. Something moves in every look.
+fn looks(works: &[u64]) -> (u64, u64) {
+    let mut allowance = Allowance::new();
+    let (mut first, mut again) = (0, 0);
+    for &work in works {
+        first += work;
+        allowance.earn(work);
+        for _ in 1..12 {
+            if allowance.suffices(work) {
+                allowance.spend(work);
+                again += work;
+            }
+        }
+    }
+    (first, again)
+}
+
+#[test]
+fn a_small_name_is_looked_at_as_often_as_it_moves() {
+    assert_eq!(looks(&[10_000]), (10_000, 110_000));
+}
+
+#[test]
+fn a_large_name_is_not_looked_at_again_because_somebody_frees_pages() {
+    assert_eq!(looks(&[10_000_000]), (10_000_000, 0));
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn looking_again_is_a_small_share_whatever_moves(
+        works in prop::collection::vec(0..10_000_000u64, 0..100),
+    ) {
+        let (first, again) = looks(&works);
+        prop_assert!(again <= Allowance::START + first / Allowance::SHARE, "{again} of {first}");
     }
 }

@@ -68,8 +68,21 @@ proptest! {
         let first = records[start] & mask;
         let run = records[start..].iter().take_while(|record| *record & mask == first).count();
         let len = records.len();
-        prop_assert_eq!(end_of_run(&Array(records), start..len, mask), start + run);
+        prop_assert_eq!(end_of_run(&Array(records), start..len, mask, &mut endless()), Ok(start + run));
     }
+}
+
+#[test]
+fn the_pause_is_called_within_a_long_run_too() {
+    let many = longest(200_000);
+    let mut pauses = 0;
+    let mut pacer = Pacer::new(|| {
+        pauses += 1;
+        Ok::<(), ()>(())
+    });
+    let equal = Array(vec![7; many]);
+    assert_eq!(end_of_run(&equal, 0..many, u128::MAX, &mut pacer), Ok(many));
+    assert!(pauses >= many / 2048, "{pauses}");
 }
 
 #[test]

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a `RESET` that takes long does to others, and they to it. Of two events, the tests ask which
+//! came first.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use anyhow::{ensure, Context, Result};
+use pagelens::pf_stat;
+use rustix::process::{kill_process, Pid, Signal};
+use workloads::{Module, Workload};
+
+use super::{holder, pages_in_groups, Loaded};
+use crate::runner::skip;
+use crate::support::{shell_output, wait_until};
+
+/// Processes of different names that hold the same memory, so much that a `RESET` takes long.
+///
+/// It is of one process, which the others were forked from.
+fn much_to_look_at() -> Result<Workload> {
+    const PAGES: usize = 1 << 16;
+    const NAMES: usize = 32;
+    let mut holder = holder("much", &[&format!("fill:aa:{PAGES}")])?;
+    for name in 0..NAMES {
+        holder.ask(&format!("forkas:much-{name}"))?;
+    }
+    Ok(holder)
+}
+
+/// A program that writes `RESET` and ends. Dropping it kills it.
+struct Resetter(Child);
+
+impl Resetter {
+    /// Starts it and lets `prepare`, a line of shell, run before the command; waits until it is in
+    /// the middle of it.
+    fn start(prepare: &str) -> Result<Self> {
+        let script = format!("{prepare}\necho RESET > /proc/memory_info");
+        let resetter = Self(Command::new("sh").args(["-c", &script]).spawn()?);
+        wait_until("it is in the kernel", || Ok(resetter.kernel_ticks()? >= 20))?;
+        Ok(resetter)
+    }
+
+    /// Time that it spent in the kernel, in clock ticks.
+    fn kernel_ticks(&self) -> Result<u64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
+        let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
+        let ticks = fields.split(' ').nth(12).context("stat is short")?;
+        Ok(ticks.parse()?)
+    }
+
+    /// Whether it is still at work, and will be for some time: what it does at its end may be seen
+    /// before the end itself.
+    fn goes_on(&mut self) -> Result<bool> {
+        let later = self.kernel_ticks()? + 10;
+        while self.0.try_wait()?.is_none() {
+            if self.kernel_ticks()? >= later {
+                return Ok(true);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Ok(false)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        ensure!(self.0.wait()?.success(), "the RESET failed");
+        Ok(())
+    }
+}
+
+impl Drop for Resetter {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn probes_are_taken_away_while_a_reset_is_under_way() -> Result<()> {
+    let _loaded = Loaded::new()?;
+    let _much = much_to_look_at()?;
+    let _tracking = Module::load("pf_stat", &[])?;
+    pf_stat::set_param(b"nobody")?;
+    let mut reset = Resetter::start("")?;
+    pf_stat::cleanup()?;
+    ensure!(reset.goes_on()?, "the clean-up waited for the RESET");
+    reset.finish()
+}
+
+/// A control group, removed when dropped.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new() -> Result<Self> {
+        let path = PathBuf::from("/sys/fs/cgroup/memory_info-test");
+        fs::create_dir(&path).context("no control groups")?;
+        Ok(Self(path))
+    }
+
+    fn freeze(&self, freeze: bool) -> Result<()> {
+        fs::write(self.0.join("cgroup.freeze"), if freeze { "1" } else { "0" })?;
+        let event = format!("frozen {}\n", u8::from(freeze));
+        wait_until(&event, || {
+            Ok(fs::read_to_string(self.0.join("cgroup.events"))?.contains(&event))
+        })
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = self.freeze(false);
+        let emptied = wait_until("the group is empty", || {
+            Ok(fs::read_to_string(self.0.join("cgroup.procs"))?.is_empty())
+        });
+        if let Err(error) = emptied.and_then(|()| Ok(fs::remove_dir(&self.0)?)) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+#[test]
+fn a_reset_lets_itself_be_frozen_and_begins_anew_when_it_is_thawed() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    let _much = much_to_look_at()?;
+    let _fresh = holder("fresh", &["fill:aa:10"])?;
+    let group = Cgroup::new()?;
+    let join = format!("echo $$ > {}/cgroup.procs", group.0.display());
+    let reset = Resetter::start(&join)?;
+    group.freeze(true)?;
+    ensure!(
+        loaded.info.program(b"fresh").is_err(),
+        "it was frozen only when the RESET was over"
+    );
+    // What was not there when it was begun shows that it was begun anew.
+    let _fresher = holder("fresher", &["fill:aa:20"])?;
+    group.freeze(false)?;
+    reset.finish()?;
+    for (name, pages) in [("fresh", 10), ("fresher", 20)] {
+        let program = loaded.info.program(name.as_bytes())?;
+        assert_eq!(program.duplicates, pages_in_groups(pages, 1), "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_timer_does_not_keep_a_reset_from_being_done() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    let _much = much_to_look_at()?;
+    let _fresh = holder("fresh", &["fill:aa:10"])?;
+    let reset = Resetter::start("trap : ALRM")?;
+    let pid = Pid::from_child(&reset.0);
+    for _ in 0..50 {
+        let _ = kill_process(pid, Signal::ALARM);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    reset.finish()?;
+    assert_eq!(
+        loaded.info.program(b"fresh")?.duplicates,
+        pages_in_groups(10, 1)
+    );
+    Ok(())
+}
+
+/// Kilobytes of page tables in the machine, exactly: each CPU's own count is added first.
+fn page_tables() -> Result<u64> {
+    fs::write("/proc/sys/vm/stat_refresh", "1")?;
+    let meminfo = fs::read_to_string("/proc/meminfo")?;
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("PageTables:"));
+    let (number, _) = line
+        .context("meminfo has no PageTables")?
+        .trim()
+        .split_once(' ')
+        .context("no unit")?;
+    Ok(number.parse()?)
+}
+
+#[test]
+fn who_ends_during_a_reset_leaves_no_page_table_behind() -> Result<()> {
+    const CROWD: u64 = 1000;
+    const KB_PER_TABLE: u64 = 4;
+    let _loaded = Loaded::new()?;
+    let _much = much_to_look_at()?;
+    let before = page_tables()?;
+    let mut crowd = holder("crowd", &[])?;
+    for _ in 0..CROWD {
+        crowd.ask("fork")?;
+    }
+    ensure!(page_tables()? >= before + CROWD * KB_PER_TABLE);
+    let mut reset = Resetter::start("")?;
+    drop(crowd); // its children end with it
+    wait_until("all tables are given back", || {
+        Ok(page_tables()? < before + CROWD * KB_PER_TABLE / 2)
+    })?;
+    ensure!(reset.goes_on()?, "the RESET kept the tables until its end");
+    reset.finish()
+}
+
+const TRACING: &str = "/sys/kernel/tracing";
+
+/// How often a function of the kernel is called; counted until dropped.
+struct Calls(&'static str);
+
+impl Calls {
+    fn of(function: &'static str) -> Result<Self> {
+        let calls = Self(function);
+        append("kprobe_events", &format!("p:counted/{function} {function}"))?;
+        fs::write(calls.switch(), "1")?;
+        Ok(calls)
+    }
+
+    fn switch(&self) -> String {
+        format!("{TRACING}/events/counted/{}/enable", self.0)
+    }
+
+    fn count(&self) -> Result<u64> {
+        let profile = fs::read_to_string(format!("{TRACING}/kprobe_profile"))?;
+        profile
+            .lines()
+            .find_map(|line| {
+                let mut words = line.split_whitespace();
+                (words.next() == Some(self.0)).then(|| words.next()?.parse().ok())?
+            })
+            .context("the probe has no line")
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        let off = fs::write(self.switch(), "0");
+        let removed = append("kprobe_events", &format!("-:counted/{}", self.0));
+        if let Err(error) = off.map_err(Into::into).and(removed) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+fn append(file: &str, line: &str) -> Result<()> {
+    use std::io::Write as _;
+    let mut file = fs::OpenOptions::new()
+        .append(true)
+        .open(format!("{TRACING}/{file}"))?;
+    Ok(file.write_all(line.as_bytes())?)
+}
+
+/// A file of so many pages on a file system of its own, whose room tells when it is gone.
+struct LastFile;
+
+impl LastFile {
+    const FOLDER: &'static str = "/tmp/last-file";
+    const FILE: &'static str = "/tmp/last-file/file";
+
+    fn new(pages: u64) -> Result<Self> {
+        shell_output(&format!(
+            "mkdir -p {0} && mount -t tmpfs tmpfs {0}",
+            Self::FOLDER
+        ))?;
+        fs::File::create(Self::FILE)?.set_len(pages * 4096)?;
+        Ok(Self)
+    }
+
+    fn is_gone(&self) -> Result<bool> {
+        let room = rustix::fs::statvfs(Self::FOLDER)?;
+        Ok(room.f_bfree == room.f_blocks)
+    }
+}
+
+impl Drop for LastFile {
+    fn drop(&mut self) {
+        let _ = shell_output(&format!("umount -l {}", Self::FOLDER));
+    }
+}
+
+#[test]
+fn a_killed_process_gives_its_memory_back_while_it_is_walked() -> Result<()> {
+    const PAGES: u64 = 1024;
+    const VIEWS: u64 = 4000;
+    let _loaded = Loaded::new()?;
+    let file = LastFile::new(PAGES)?;
+    let victim = holder("victim", &[&format!("views:{}:{VIEWS}", LastFile::FILE)])?;
+    fs::remove_file(LastFile::FILE)?;
+    ensure!(!file.is_gone()?, "nothing is mapped");
+    // A walk asks for each area, and others hardly ever do.
+    let areas = Calls::of("find_vma")?;
+    let before = areas.count()?;
+    let reset = Resetter(
+        Command::new("sh")
+            .args(["-c", "echo RESET > /proc/memory_info"])
+            .spawn()?,
+    );
+    while areas.count()? < before + 1500 {}
+    drop(victim);
+    while !file.is_gone()? {}
+    let looked_at = areas.count()? - before;
+    reset.finish()?;
+    ensure!(
+        looked_at < VIEWS,
+        "the memory came back when {looked_at} areas had been looked at"
+    );
+    Ok(())
+}
+
+#[test]
+fn who_frees_pages_all_the_time_hardly_makes_a_reset_longer() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    // Of the name of those that free pages, and larger than what is always looked at again.
+    let _large = holder("storm", &["unique:200000"])?;
+    let looks = Calls::of("pfn_to_online_page")?;
+    let mut during_a_reset = || -> Result<u64> {
+        let before = looks.count()?;
+        loaded.info.reset()?;
+        Ok(looks.count()? - before)
+    };
+    let alone = during_a_reset()?;
+    ensure!(alone >= 200_000, "{alone} looks: others are counted");
+    let _storms = [
+        Workload::start("storm", &["free"])?,
+        Workload::start("storm", &["free"])?,
+    ];
+    let mut has_freed = false;
+    for round in 0..5 {
+        let beside = during_a_reset()?;
+        ensure!(
+            beside <= alone + alone / 2,
+            "round {round}: {beside} looks instead of {alone}"
+        );
+        let unsettled = fs::read_to_string("/sys/module/memory_info/parameters/unsettled")?;
+        has_freed |= unsettled.trim() != "0";
+    }
+    ensure!(has_freed, "no page was freed: nothing was tried");
+    Ok(())
+}
+
+#[test]
+fn one_name_has_one_line_while_threads_rename_themselves() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    let still = holder("s", &[])?;
+    let renaming = [
+        Workload::start("storm", &["rename"])?,
+        Workload::start("storm", &["rename"])?,
+        Workload::start("storm", &["rename"])?,
+    ];
+    let mut beside = 0;
+    for round in 0..500 {
+        loaded.info.reset()?;
+        let programs = loaded.info.programs()?;
+        let lines: Vec<_> = programs.iter().filter(|line| line.name == b"s").collect();
+        ensure!(lines.len() == 1, "round {round}: {lines:#?}");
+        ensure!(lines[0].pids.contains(&still.pid()));
+        ensure!(&loaded.info.program(b"s")? == lines[0], "round {round}");
+        beside += lines[0].pids.len() - 1;
+    }
+    ensure!(beside > 0, "none of {} was renamed", renaming.len());
+    Ok(())
+}
+
+#[test]
+fn memory_goes_offline_and_online_during_resets() -> Result<()> {
+    const BLOCKS: &str = "/sys/devices/system/memory";
+    if fs::metadata(BLOCKS).is_err() {
+        return skip("this kernel cannot take memory offline", &["debug"]);
+    }
+    let mut loaded = Loaded::new()?;
+    let _still = holder("still", &["fill:aa:5000", "unique:5000"])?;
+    let is_over = AtomicBool::new(false);
+    let taken = std::thread::scope(|scope| {
+        let resets = scope.spawn(|| -> Result<()> {
+            // Pages move meanwhile, and may be missed.
+            while !is_over.load(Relaxed) {
+                let duplicates = loaded.now("still")?.duplicates;
+                ensure!(
+                    duplicates.pages <= 5000 && duplicates.groups <= 1,
+                    "{duplicates:?}"
+                );
+            }
+            Ok(())
+        });
+        let mut taken = 0;
+        for block in fs::read_dir(BLOCKS)?.flatten() {
+            let state = block.path().join("state");
+            // Most blocks hold something that cannot be moved.
+            if state.exists() && fs::write(&state, "offline").is_ok() {
+                taken += 1;
+                fs::write(&state, "online")?;
+            }
+        }
+        is_over.store(true, Relaxed);
+        resets.join().expect("the thread panicked")?;
+        anyhow::Ok(taken)
+    })?;
+    ensure!(taken > 0, "no memory went offline: nothing was tried");
+    assert_eq!(loaded.now("still")?.duplicates, pages_in_groups(5000, 1));
+    Ok(())
+}
