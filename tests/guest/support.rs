@@ -3,8 +3,10 @@
 
 use std::process::{Command, Output};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use workloads::{SysSetting, Workload};
+
+use crate::runner::skip;
 
 /// Runs a shell command to its end.
 pub fn shell(command: &str) -> Result<Output> {
@@ -40,6 +42,31 @@ pub fn storm() -> Result<Vec<Workload>> {
         .iter()
         .map(|kind| Workload::start("storm", &[kind]))
         .collect()
+}
+
+/// Swap on compressed memory, until it is dropped.
+pub struct Swap;
+
+impl Swap {
+    /// Makes 64 MiB. Skips the test on kernels that are built without it.
+    pub fn on() -> Result<Self> {
+        if !shell("modprobe zram")?.status.success() {
+            return skip("this kernel has no zram", &["debug"]);
+        }
+        let done = shell(
+            "echo 64M > /sys/block/zram0/disksize &&
+             mkswap /dev/zram0 && swapon /dev/zram0",
+        )?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "no swap ({})", said.trim());
+        Ok(Self)
+    }
+}
+
+impl Drop for Swap {
+    fn drop(&mut self) {
+        let _ = shell("swapoff /dev/zram0; rmmod zram");
+    }
 }
 
 /// Whether storms shall last, as `cargo xtask test --long` asks.

@@ -11,7 +11,7 @@ use workloads::{SysSetting, Workload};
 
 use super::{Loaded, KTHREADD, PAGE};
 use crate::stopped::{Stopped, PROGRAMS};
-use crate::support::{shell, wait_until};
+use crate::support::{wait_until, Swap};
 
 #[test]
 fn a_dozen_stopped_programs_have_the_figures_that_proc_gives() -> Result<()> {
@@ -224,27 +224,6 @@ fn a_mapping_that_is_only_partly_heap_is_split_at_the_break() -> Result<()> {
         .sum::<Result<u64>>()?;
     assert_eq!(parts, loaded.pages(holder.pid(), Kind::All)?);
     Ok(())
-}
-
-/// Swap on compressed memory; `None` if the kernel cannot.
-struct Swap;
-
-impl Swap {
-    fn on() -> Result<Self> {
-        let done = shell(
-            "modprobe zram && echo 64M > /sys/block/zram0/disksize &&
-             mkswap /dev/zram0 && swapon /dev/zram0",
-        )?;
-        let said = String::from_utf8_lossy(&done.stderr);
-        ensure!(done.status.success(), "no zram ({})", said.trim());
-        Ok(Self)
-    }
-}
-
-impl Drop for Swap {
-    fn drop(&mut self) {
-        let _ = shell("swapoff /dev/zram0; rmmod zram");
-    }
 }
 
 #[test]
