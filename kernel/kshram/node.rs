@@ -140,7 +140,7 @@ impl Device for Kshram {
         }
     }
 
-    fn write(open: &Open, at: u64, from: &mut IovIterSource<'_>) -> Result<usize> {
+    fn write(open: &Open, at: Option<u64>, from: &mut IovIterSource<'_>) -> Result<usize> {
         match open {
             Open::Slot(slot) => slot.slot.write(at, from),
             Open::Control(_) => Err(EINVAL),

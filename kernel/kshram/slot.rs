@@ -171,7 +171,12 @@ impl Slot {
         self.memory.read(from, end, to)
     }
 
-    pub(crate) fn write(&self, at: u64, from: &mut IovIterSource<'_>) -> Result<usize> {
+    /// Writes what fits, to a position or behind the end.
+    pub(crate) fn write(&self, at: Option<u64>, from: &mut IovIterSource<'_>) -> Result<usize> {
+        if from.is_empty() {
+            return Ok(0);
+        }
+        let at = at.ok_or(ENOSPC)?;
         let _others = self.gate.share()?;
         let end = self.size();
         self.memory.write(at, end, from)

@@ -80,12 +80,12 @@ pub trait Device: Send + Sync + 'static {
     /// [`EINVAL`] if the node cannot be read.
     fn read(open: &Self::Open, from: u64, to: &mut IovIterDest<'_>) -> Result<usize>;
 
-    /// Writes from a position on; returns how much.
+    /// Writes from a position on, or behind the end if there is none; returns how much.
     ///
     /// # Errors
     ///
     /// [`EINVAL`] if the node cannot be written.
-    fn write(open: &Self::Open, at: u64, from: &mut IovIterSource<'_>) -> Result<usize>;
+    fn write(open: &Self::Open, at: Option<u64>, from: &mut IovIterSource<'_>) -> Result<usize>;
 
     /// What is ready now (`POLLIN` and so on), after registering for what may change.
     fn poll(open: &Self::Open, file: &File, table: PollTable<'_>) -> u32;

@@ -164,3 +164,8 @@ struct cdev *kx_inode_cdev(struct inode *inode)
 {
 	return inode->i_cdev;
 }
+
+int kx_is_append(const struct kiocb *kiocb)
+{
+	return !!(kiocb->ki_flags & IOCB_APPEND);
+}

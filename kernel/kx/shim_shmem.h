@@ -9,6 +9,7 @@ struct cdev;
 struct file;
 struct inode;
 struct iov_iter;
+struct kiocb;
 struct pid;
 struct vfsmount;
 struct vm_area_struct;
@@ -30,5 +31,6 @@ void kx_iov_extend(struct iov_iter *iter, size_t by);
 struct pid *kx_get_current_tgid(void);
 
 struct cdev *kx_inode_cdev(struct inode *inode);
+int kx_is_append(const struct kiocb *kiocb);
 
 #endif
