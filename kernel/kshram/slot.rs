@@ -2,7 +2,7 @@
 //! A slot: memory, its size, and who has to do with it.
 //!
 //! `gate` orders what changes the size or relies on it for longer than a moment: resizing and
-//! sealing exclude, writing and wiping share. `state` is held for looking and counting; `mmap` takes
+//! sealing exclude, writing shares. `state` is held for looking and counting; `mmap` takes
 //! it too, with an mmap lock held, so user memory is never touched under it.
 
 use crate::changes::Changes;
@@ -22,7 +22,7 @@ use kx::{
     shmem::{self, Memory},
     task::{self, Comm, Pid},
 };
-use model::kshram::{mapping_end, pages};
+use model::kshram::{mapping_end, pages, PAGE};
 
 pub(crate) type Label = [u8; abi::kshram::LABEL_LEN];
 
@@ -182,11 +182,14 @@ impl Slot {
         self.memory.write(at, end, from)
     }
 
+    /// Overwrites everything with zeros, the end of the last page too, which mappings show. An error
+    /// says what could not be: see [`Memory::zero`].
     pub(crate) fn wipe(&self) -> Result {
-        let _others = self.gate.share()?;
-        self.memory.zero(0..self.size())?;
+        // Nobody needs to be kept away: what is added meanwhile is zero, what is cut off is gone.
+        let end = pages(self.size()).saturating_mul(PAGE);
+        let wiped = self.memory.zero(0..end);
         self.change(|_| ());
-        Ok(())
+        wiped
     }
 
     pub(crate) fn seal(&self) -> Result {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/highmem.h>
 #include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
@@ -66,12 +67,72 @@ struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, 
 	return file;
 }
 
+/* Rather than that somebody is killed for it. */
+static const gfp_t may_fail_flags = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+
 void kx_shmem_may_fail(struct file *file, int may_fail)
 {
-	const gfp_t flags = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	const gfp_t flags = may_fail_flags;
 	gfp_t mask = mapping_gfp_mask(file->f_mapping);
 
 	mapping_set_gfp_mask(file->f_mapping, may_fail ? mask | flags : mask & ~flags);
+}
+
+/* It may leave again before it is looked at: who looks fetches it like any reader then. */
+static int fetch_swapped(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio;
+
+	if (!xa_is_value(xa_load(&mapping->i_pages, index)))
+		return 0;
+	folio = shmem_read_folio_gfp(mapping, index, mapping_gfp_mask(mapping) | may_fail_flags);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	folio_put(folio);
+	return 0;
+}
+
+/* Whoever maps the folio sees zeros from now on. Damaged pages are not touched. */
+static int clear_folio(struct folio *folio, loff_t pos, loff_t end)
+{
+	int err = 0;
+
+	while (pos < end) {
+		struct page *page = folio_file_page(folio, pos >> PAGE_SHIFT);
+		size_t len = min_t(loff_t, end - pos, PAGE_SIZE - offset_in_page(pos));
+
+		if (PageHWPoison(page))
+			err = -EIO;
+		else
+			memzero_page(page, offset_in_page(pos), len);
+		pos += len;
+	}
+	folio_mark_dirty(folio);
+	return err;
+}
+
+int kx_shmem_clear(struct file *file, loff_t pos, loff_t end, loff_t *next)
+{
+	struct address_space *mapping = file->f_mapping;
+	pgoff_t index = pos >> PAGE_SHIFT;
+	struct folio *folio = NULL;
+	int err;
+
+	*next = min_t(loff_t, end, (loff_t)(index + 1) << PAGE_SHIFT);
+	err = fetch_swapped(mapping, index);
+	if (!err)
+		err = shmem_get_folio(mapping->host, index, 0, &folio, SGP_READ);
+	if (err) {
+		/* Behind the end there is nothing, as in a hole. */
+		return pos >= i_size_read(mapping->host) ? 0 : err;
+	}
+	if (!folio)
+		return 0;
+	*next = min_t(loff_t, end, folio_next_pos(folio));
+	err = clear_folio(folio, pos, *next);
+	folio_unlock(folio);
+	folio_put(folio);
+	return err;
 }
 
 int kx_shmem_truncate(struct file *file, loff_t size)

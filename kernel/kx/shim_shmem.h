@@ -17,6 +17,7 @@ struct vm_area_struct;
 struct vfsmount *kx_shmem_mount(void);
 struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, int may_swap);
 void kx_shmem_may_fail(struct file *file, int may_fail);
+int kx_shmem_clear(struct file *file, loff_t pos, loff_t end, loff_t *next);
 int kx_shmem_truncate(struct file *file, loff_t size);
 int kx_vfs_mmap(struct file *file, struct vm_area_struct *vma);
 unsigned long kx_get_unmapped_area(struct file *file, unsigned long addr, unsigned long len,

@@ -22,8 +22,6 @@ use kernel::{
 };
 
 const PAGE: u64 = bindings::PAGE_SIZE as u64;
-/// What [`Memory::zero`] writes at a time.
-const CHUNK: usize = 1 << 15;
 
 /// A tmpfs that nobody can see, with huge pages (where the kernel has them) for all that lies within
 /// a memory's size. Like any tmpfs it takes half of the machine's memory at most.
@@ -104,7 +102,8 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], [`ENOSPC`], [`EINTR`] after a fatal signal, [`EFBIG`] beyond `RLIMIT_FSIZE`.
+    /// [`ENOMEM`], [`ENOSPC`], [`EINTR`] after a fatal signal, [`EFBIG`] beyond `RLIMIT_FSIZE`, [`EIO`]
+    /// if the page at the old end is damaged.
     /// The memory is as before then.
     pub fn grow(&self, from: u64, to: u64) -> Result {
         let (old, new) = (from, to);
@@ -144,29 +143,25 @@ impl Memory {
         to_result(unsafe { sys::kx_shmem_truncate(self.0.as_ptr(), size) })
     }
 
-    /// Overwrites a range with zeros, in place.
+    /// Overwrites what a range has in memory with zeros, in place: its pages stay what they are. What
+    /// it has not is zero anyway, and stays away.
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], or [`EINTR`] after a fatal signal: part of it may be done then.
+    /// [`EINTR`] after a fatal signal: part of it may be done then. [`EIO`] or [`ENOMEM`] if pages
+    /// are damaged or cannot be fetched from swap: all others are done.
     pub fn zero(&self, range: Range<u64>) -> Result {
-        if range.is_empty() {
-            return Ok(());
-        }
-        let zeros = KVec::from_elem(0u8, CHUNK, GFP_KERNEL)?;
         let mut position = i64::try_from(range.start).map_err(|_| EINVAL)?;
         let end = i64::try_from(range.end).map_err(|_| EINVAL)?;
+        let mut result = Ok(());
         while position < end {
-            let left = usize::try_from(end.saturating_sub(position)).unwrap_or(CHUNK);
-            let chunk = left.min(CHUNK);
-            // SAFETY: The file is valid by the invariant, and `zeros` has CHUNK bytes.
-            let written = unsafe {
-                bindings::kernel_write(self.0.as_ptr(), zeros.as_ptr().cast(), chunk, &mut position)
-            };
-            count(written)?;
+            let from = position;
+            // SAFETY: The file is valid by the invariant, and `position` is this function's own.
+            let cleared = unsafe { sys::kx_shmem_clear(self.0.as_ptr(), from, end, &mut position) };
+            result = result.and(to_result(cleared));
             crate::sched::breathe()?;
         }
-        Ok(())
+        result
     }
 
     /// Reads what lies before `end`; returns how much it was.

@@ -251,6 +251,12 @@ extern "C" {
         may_swap: ffi::c_int,
     ) -> *mut bindings::file;
     pub(crate) fn kx_shmem_may_fail(file: *mut bindings::file, may_fail: ffi::c_int);
+    pub(crate) fn kx_shmem_clear(
+        file: *mut bindings::file,
+        from: bindings::loff_t,
+        end: bindings::loff_t,
+        next: *mut bindings::loff_t,
+    ) -> ffi::c_int;
     pub(crate) fn kx_shmem_truncate(
         file: *mut bindings::file,
         size: bindings::loff_t,

@@ -29,7 +29,8 @@ pub const CTL_MAPPERS: u32 = ioctl::read_write::<Mappers>(KIND, 18);
 pub const CTL_LABEL: u32 = ioctl::write::<Label>(KIND, 19);
 /// `/dev/kshram_ctl`, the argument is an index: the slot's size never changes again.
 pub const CTL_SEAL: u32 = ioctl::none(KIND, 20);
-/// `/dev/kshram_ctl`, the argument is an index: overwrites the slot with zeros.
+/// `/dev/kshram_ctl`, the argument is an index: overwrites the slot with zeros. After `EIO` and
+/// `ENOMEM` some pages could not be; all others were.
 pub const CTL_WIPE: u32 = ioctl::none(KIND, 21);
 
 /// Bytes of a label, of which unused ones are 0.

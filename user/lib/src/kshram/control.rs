@@ -197,7 +197,8 @@ impl Control {
     /// Overwrites a slot with zeros, where it is.
     ///
     /// # Errors
-    /// As [`Control::label`].
+    /// As [`Control::label`]. `EIO` or `ENOMEM` if pages are damaged or cannot be read back from swap:
+    /// everything else was wiped.
     pub fn wipe(&self, index: u32) -> Result<()> {
         self.call("wipe a slot", abi::CTL_WIPE, index)
     }
