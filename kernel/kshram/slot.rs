@@ -2,8 +2,9 @@
 //! A slot: memory, its size, and who has to do with it.
 //!
 //! `gate` orders what changes the size or relies on it for longer than a moment: resizing and
-//! sealing exclude, writing shares. `state` is held for looking and counting; `mmap` takes
-//! it too, with an mmap lock held, so user memory is never touched under it.
+//! sealing exclude, writing shares, but never while it waits for user memory. `state` is held for
+//! looking and counting; `mmap` takes it too, with an mmap lock held, so user memory is never touched
+//! under it.
 
 use crate::changes::Changes;
 use core::cmp::Ordering;
@@ -171,15 +172,34 @@ impl Slot {
         self.memory.read(from, end, to)
     }
 
-    /// Writes what fits, to a position or behind the end.
+    /// Writes what fits, to a position or behind the end. Nobody waits while the source is waited for,
+    /// so the size may change meanwhile.
     pub(crate) fn write(&self, at: Option<u64>, from: &mut IovIterSource<'_>) -> Result<usize> {
         if from.is_empty() {
             return Ok(0);
         }
         let at = at.ok_or(ENOSPC)?;
-        let _others = self.gate.share()?;
-        let end = self.size();
-        self.memory.write(at, end, from)
+        let mut done = 0;
+        loop {
+            match self.write_on(at, &mut done, from) {
+                Ok(true) => {}
+                Err(error) if done == 0 => return Err(error),
+                _ => return Ok(done),
+            }
+        }
+    }
+
+    /// Writes what is there, and waits for more; whether there is.
+    fn write_on(&self, at: u64, done: &mut usize, from: &mut IovIterSource<'_>) -> Result<bool> {
+        let others = self.gate.share()?;
+        let at = at.saturating_add(*done as u64);
+        let written = self.memory.write(at, self.size(), from)?;
+        drop(others);
+        *done = done.saturating_add(written.bytes);
+        if written.wants_more {
+            shmem::fault_in(from)?;
+        }
+        Ok(written.wants_more)
     }
 
     /// Overwrites everything with zeros, the end of the last page too, which mappings show. An error

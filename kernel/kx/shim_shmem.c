@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
 #include "shim_shmem.h"
@@ -196,6 +197,16 @@ int kx_each_mapping(struct file *file, void (*each)(void *, int), void *context)
 	}
 	i_mmap_unlock_read(mapping);
 	return err;
+}
+
+void kx_pagefault_disable(void)
+{
+	pagefault_disable();
+}
+
+void kx_pagefault_enable(void)
+{
+	pagefault_enable();
 }
 
 size_t kx_iov_len(const struct iov_iter *iter)

@@ -25,6 +25,8 @@ unsigned long kx_get_unmapped_area(struct file *file, unsigned long addr, unsign
 unsigned long kx_mapped_end(struct file *file);
 int kx_each_mapping(struct file *file, void (*each)(void *, int), void *context);
 
+void kx_pagefault_disable(void);
+void kx_pagefault_enable(void);
 size_t kx_iov_len(const struct iov_iter *iter);
 size_t kx_iov_cut(struct iov_iter *iter, size_t most);
 void kx_iov_extend(struct iov_iter *iter, size_t by);

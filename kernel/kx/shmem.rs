@@ -5,10 +5,12 @@
 //! migration, swap. A mapping refers to the memory's file and to no code of the module, so it
 //! outlives descriptor and module alike.
 //!
-//! Lock order: the inode's lock, then a task's mmap lock (while data is copied from and to user
-//! memory), then the mapping's `i_mmap_rwsem`. Hence [`Memory::read`], [`Memory::write`],
-//! [`Memory::zero`], [`Memory::grow`] and [`Memory::truncate`] are not for `mmap` callbacks, which
-//! run with the mmap lock held, nor for locks that these take.
+//! Lock order: the inode's lock, then a folio's, then the mapping's `i_mmap_rwsem`. Faults take the
+//! latter two with the mmap lock held, so user memory is waited for with none of them (see [`copy`]).
+
+mod copy;
+
+pub use copy::{fault_in, Written};
 
 use crate::sys;
 use core::{ops::Range, ptr::NonNull};
@@ -16,7 +18,6 @@ use kernel::{
     bindings,
     error::{from_err_ptr, to_result},
     ffi::c_void,
-    iov::{IovIterDest, IovIterSource},
     mm::virt::VmaNew,
     prelude::*,
 };
@@ -164,41 +165,6 @@ impl Memory {
         result
     }
 
-    /// Reads what lies before `end`; returns how much it was.
-    ///
-    /// # Errors
-    ///
-    /// [`EFAULT`].
-    pub fn read(&self, from: u64, end: u64, to: &mut IovIterDest<'_>) -> Result<usize> {
-        let mut position = i64::try_from(from).map_err(|_| EINVAL)?;
-        let limit = Limit::new(to.as_raw(), end.saturating_sub(from));
-        if limit.is_empty() {
-            return Ok(0);
-        }
-        // SAFETY: The file is valid by the invariant and `to` for writing into by its own.
-        count(unsafe { bindings::vfs_iter_read(self.0.as_ptr(), limit.iter, &mut position, 0) })
-    }
-
-    /// Writes what fits before `end`; returns how much it was.
-    ///
-    /// The caller excludes [`Memory::truncate`] meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOSPC`] if nothing fits; [`EFAULT`], [`ENOMEM`].
-    pub fn write(&self, at: u64, end: u64, from: &mut IovIterSource<'_>) -> Result<usize> {
-        if from.is_empty() {
-            return Ok(0);
-        }
-        let mut position = i64::try_from(at).map_err(|_| EINVAL)?;
-        let limit = Limit::new(from.as_raw(), end.saturating_sub(at));
-        if limit.is_empty() {
-            return Err(ENOSPC);
-        }
-        // SAFETY: The file is valid by the invariant and `from` for reading from by its own.
-        count(unsafe { bindings::vfs_iter_write(self.0.as_ptr(), limit.iter, &mut position, 0) })
-    }
-
     /// Lets a mapping in the making show this memory. It cannot be enlarged later.
     ///
     /// # Errors
@@ -262,40 +228,4 @@ pub fn wanted_pages(vma: &VmaNew) -> (u64, u64) {
     let first = unsafe { (*vma.as_ptr()).vm_pgoff };
     let bytes = vma.end().saturating_sub(vma.start()) as u64;
     (first as u64, bytes / PAGE)
-}
-
-/// An iterator that ends early, until this is dropped.
-///
-/// # Invariants
-///
-/// `iter` is valid and used through this value alone; `cut` bytes were taken off its end.
-struct Limit {
-    iter: *mut bindings::iov_iter,
-    cut: usize,
-}
-
-impl Limit {
-    fn new(iter: *mut bindings::iov_iter, most: u64) -> Self {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        // SAFETY: The callers' iterators are valid and theirs alone.
-        let cut = unsafe { sys::kx_iov_cut(iter, most) };
-        Self { iter, cut }
-    }
-
-    fn is_empty(&self) -> bool {
-        // SAFETY: By the invariant.
-        unsafe { sys::kx_iov_len(self.iter) == 0 }
-    }
-}
-
-impl Drop for Limit {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant: these bytes were there before.
-        unsafe { sys::kx_iov_extend(self.iter, self.cut) };
-    }
-}
-
-/// A count, or a negative error.
-fn count(result: isize) -> Result<usize> {
-    usize::try_from(result).map_err(|_| Error::from_errno(result as c_int))
 }

@@ -279,6 +279,8 @@ extern "C" {
         context: *mut ffi::c_void,
     ) -> ffi::c_int;
 
+    pub(crate) fn kx_pagefault_disable();
+    pub(crate) fn kx_pagefault_enable();
     pub(crate) fn kx_iov_len(iter: *const bindings::iov_iter) -> usize;
     pub(crate) fn kx_iov_cut(iter: *mut bindings::iov_iter, most: usize) -> usize;
     pub(crate) fn kx_iov_extend(iter: *mut bindings::iov_iter, by: usize);

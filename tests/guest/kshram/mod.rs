@@ -12,6 +12,7 @@ mod fuzz;
 mod mapping;
 mod races;
 mod size;
+mod waiting;
 mod wipe;
 
 use std::io;
