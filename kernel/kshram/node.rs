@@ -102,7 +102,7 @@ impl Device for Kshram {
             }),
             None => Open::Control(Control::new(self.slots.clone())),
         };
-        Ok(KBox::new(open, GFP_KERNEL)?)
+        Ok(KBox::new(open, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn ioctl(open: &Open, file: &File, command: u32, argument: usize) -> Result<isize> {

@@ -12,6 +12,9 @@
 
 mod calls;
 mod node;
+mod registry;
+
+pub use registry::Registry;
 
 use crate::shmem::Memory;
 use calls::Calls;

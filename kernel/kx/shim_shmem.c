@@ -5,6 +5,7 @@
 #include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
+#include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
@@ -32,9 +33,9 @@ static int set_options(struct fs_context *fc)
 	       vfs_parse_fs_string(fc, "size", "50%");
 }
 
-struct vfsmount *kx_shmem_mount(void)
+static struct vfsmount *mount(const char *name, int (*set_options)(struct fs_context *))
 {
-	struct file_system_type *type = get_fs_type("tmpfs");
+	struct file_system_type *type = get_fs_type(name);
 	struct vfsmount *mnt;
 	struct fs_context *fc;
 	int err;
@@ -45,10 +46,39 @@ struct vfsmount *kx_shmem_mount(void)
 	module_put(type->owner);
 	if (IS_ERR(fc))
 		return ERR_CAST(fc);
-	err = set_options(fc);
+	err = set_options ? set_options(fc) : 0;
 	mnt = err ? ERR_PTR(err) : fc_mount_longterm(fc);
 	put_fs_context(fc);
 	return mnt;
+}
+
+struct vfsmount *kx_shmem_mount(void)
+{
+	return mount("tmpfs", set_options);
+}
+
+/* Without options it stays as it is for all others. */
+struct vfsmount *kx_devtmpfs_mount(void)
+{
+	return mount("devtmpfs", NULL);
+}
+
+int kx_may_write_node(struct vfsmount *mnt, const char *name, dev_t number)
+{
+	struct inode *inode;
+	struct path path;
+	int err;
+
+	err = vfs_path_lookup(mnt->mnt_root, mnt, name, 0, &path);
+	if (err)
+		return err;
+	inode = d_backing_inode(path.dentry);
+	if (S_ISCHR(inode->i_mode) && inode->i_rdev == number)
+		err = inode_permission(mnt_idmap(path.mnt), inode, MAY_WRITE);
+	else
+		err = -ENOENT;
+	path_put(&path);
+	return err;
 }
 
 /*

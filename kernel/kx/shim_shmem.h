@@ -15,6 +15,9 @@ struct vfsmount;
 struct vm_area_struct;
 
 struct vfsmount *kx_shmem_mount(void);
+struct vfsmount *kx_devtmpfs_mount(void);
+int kx_may_write_node(struct vfsmount *mnt, const char *name, dev_t number);
+
 struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, int may_swap);
 void kx_shmem_may_fail(struct file *file, int may_fail);
 int kx_shmem_clear(struct file *file, loff_t pos, loff_t end, loff_t *next);

@@ -12,7 +12,7 @@ mod copy;
 
 pub use copy::{fault_in, Written};
 
-use crate::sys;
+use crate::{mount::Mount, sys};
 use core::{ops::Range, ptr::NonNull};
 use kernel::{
     bindings,
@@ -23,40 +23,6 @@ use kernel::{
 };
 
 const PAGE: u64 = bindings::PAGE_SIZE as u64;
-
-/// A tmpfs that nobody can see, with huge pages (where the kernel has them) for all that lies within
-/// a memory's size. Like any tmpfs it takes half of the machine's memory at most.
-///
-/// # Invariants
-///
-/// The mount was made by `kx_shmem_mount` and is owned by this value.
-pub struct Mount(NonNull<bindings::vfsmount>);
-
-// SAFETY: A mount belongs to no task.
-unsafe impl Send for Mount {}
-// SAFETY: A shared `Mount` is only read.
-unsafe impl Sync for Mount {}
-
-impl Mount {
-    /// Makes one.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOMEM`], or [`ENODEV`] from a kernel without tmpfs.
-    pub fn new() -> Result<Self> {
-        // SAFETY: Has no preconditions but a context that may sleep, as its allocations check.
-        let mount = from_err_ptr(unsafe { sys::kx_shmem_mount() })?;
-        // INVARIANT: Made just above.
-        NonNull::new(mount).map(Self).ok_or(ENOMEM)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant. Files that are still in use hold references of their own.
-        unsafe { bindings::kern_unmount(self.0.as_ptr()) };
-    }
-}
 
 /// Shared memory.
 ///
@@ -82,7 +48,7 @@ impl Memory {
         let size = i64::try_from(size).map_err(|_| EINVAL)?;
         // SAFETY: The mount is valid by its invariant, and the name is copied.
         let file = from_err_ptr(unsafe {
-            sys::kx_shmem_file(mount.0.as_ptr(), name.as_char_ptr(), size, may_swap.into())
+            sys::kx_shmem_file(mount.as_ptr(), name.as_char_ptr(), size, may_swap.into())
         })?;
         // INVARIANT: Made just above.
         NonNull::new(file).map(Self).ok_or(ENOMEM)

@@ -244,6 +244,12 @@ extern "C" {
 // `shim_shmem.h`
 extern "C" {
     pub(crate) fn kx_shmem_mount() -> *mut bindings::vfsmount;
+    pub(crate) fn kx_devtmpfs_mount() -> *mut bindings::vfsmount;
+    pub(crate) fn kx_may_write_node(
+        mount: *mut bindings::vfsmount,
+        name: *const ffi::c_char,
+        number: bindings::dev_t,
+    ) -> ffi::c_int;
     pub(crate) fn kx_shmem_file(
         mount: *mut bindings::vfsmount,
         name: *const ffi::c_char,

@@ -25,7 +25,8 @@ pub const CTL_INFO: u32 = ioctl::read::<Info>(KIND, 16);
 pub const CTL_SLOT: u32 = ioctl::read_write::<Slot>(KIND, 17);
 /// `/dev/kshram_ctl`: fills in the [`Mappers`] of its `index`.
 pub const CTL_MAPPERS: u32 = ioctl::read_write::<Mappers>(KIND, 18);
-/// `/dev/kshram_ctl`: names a slot.
+/// `/dev/kshram_ctl`: names a slot. This and the following are `EACCES` for who may not write to the
+/// slot's node.
 pub const CTL_LABEL: u32 = ioctl::write::<Label>(KIND, 19);
 /// `/dev/kshram_ctl`, the argument is an index: the slot's size never changes again.
 pub const CTL_SEAL: u32 = ioctl::none(KIND, 20);

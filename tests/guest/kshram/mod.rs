@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `kshram`: the document, contents, sizes, mappings, files, control, access, and the weather.
+//! `kshram`: the document, contents, sizes, mappings, files, control, access, rights, and the weather.
 
 mod access;
 mod contents;
@@ -11,6 +11,7 @@ mod file;
 mod fuzz;
 mod mapping;
 mod races;
+mod rights;
 mod size;
 mod waiting;
 mod wipe;

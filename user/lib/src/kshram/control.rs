@@ -171,7 +171,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Error::Control`] with `EINVAL` for more than 32 bytes or one that is 0, `EBADF` through a
-    /// read-only descriptor.
+    /// read-only descriptor, `EACCES` if the caller may not write to the slot's node.
     pub fn label(&self, index: u32, label: &str) -> Result<()> {
         const ACTION: &str = "name a slot";
         let mut record = abi::Label {
