@@ -154,6 +154,18 @@ impl Drop for Region {
     }
 }
 
+/// Waits, when it is dropped, until those who released a node have left this module's code: they report
+/// the release from there, and may then be preempted on their last instructions. (The kernel waits for
+/// interrupts and sections of RCU by itself before it frees a module.)
+struct LastOut;
+
+impl Drop for LastOut {
+    fn drop(&mut self) {
+        // SAFETY: May sleep here, as the waiting for the nodes does.
+        unsafe { bindings::synchronize_rcu_tasks() };
+    }
+}
+
 /// What open descriptors lead to.
 #[pin_data]
 struct Core<T> {
@@ -194,6 +206,7 @@ pub struct Prepared<T: Device> {
     _class: Class,
     region: Region,
     core: Pin<KBox<Core<T>>>,
+    _last_out: LastOut,
 }
 
 impl<T: Device> Prepared<T> {
@@ -212,6 +225,8 @@ impl<T: Device> Prepared<T> {
         if access.group == u32::MAX {
             return Err(EINVAL);
         }
+        // Dropped last here, too.
+        let last_out = LastOut;
         let core = Core::new(device)?;
         let region = Region::new(class, count)?;
         let class = Class::new(class)?;
@@ -226,6 +241,7 @@ impl<T: Device> Prepared<T> {
             _class: class,
             region,
             core,
+            _last_out: last_out,
         })
     }
 

@@ -13,6 +13,7 @@ mod mapping;
 mod races;
 mod rights;
 mod size;
+mod unload;
 mod waiting;
 mod wipe;
 
