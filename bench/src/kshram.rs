@@ -2,6 +2,7 @@
 //! kshram against memfd, as it comes and with huge pages.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ pub fn run() -> Result<()> {
         &map_head,
         &with_goal(mapping_huge, goal),
     );
+    calls()?;
     messages()
 }
 
@@ -131,13 +133,59 @@ fn mapping(ours: &File, theirs: &File, size: u64) -> Result<Vec<String>> {
     Ok(row(size, times, ratio(times[1], times[0])))
 }
 
-fn row(size: u64, [ours, theirs]: [Duration; 2], ratio: f64) -> Vec<String> {
+fn row(size: u64, times: [Duration; 2], ratio: f64) -> Vec<String> {
+    row_named(size.to_string(), times, ratio)
+}
+
+fn row_named(name: String, [ours, theirs]: [Duration; 2], ratio: f64) -> Vec<String> {
     vec![
-        size.to_string(),
+        name,
         milliseconds(ours),
         milliseconds(theirs),
         format!("{ratio:.2}"),
     ]
+}
+
+/// `write` and `read` instead of mappings, from memory that is there.
+fn calls() -> Result<()> {
+    const CALL_SIZES: [usize; 4] = [64, PAGE, 64 << 10, 1 << 20];
+    let slot = Slot::open(6)?;
+    slot.resize(1 << 20)?;
+    let memfd = filled_memfd(1 << 20)?;
+    fill(slot.file(), 1 << 20)?;
+    let mut rows = Vec::new();
+    for size in CALL_SIZES {
+        for (name, call) in [("write", write as Call), ("read", read)] {
+            let (mut buffer, mut other) = (vec![0x5A; size], vec![0x5A; size]);
+            let times = alternate(
+                ROUNDS,
+                [&mut || call(slot.file(), &mut buffer), &mut || {
+                    call(&memfd, &mut other)
+                }],
+            )?;
+            let ratio = 1.0 / ratio(times[1], times[0]);
+            rows.push(row_named(format!("{name} {size}"), times, ratio));
+        }
+    }
+    let head = ["call, bytes", "ours ms", "memfd ms", "ours/memfd"];
+    print("read and write, repeated", &head, &rows);
+    Ok(())
+}
+
+type Call = fn(&File, &mut [u8]) -> Result<()>;
+/// What one turn of calls moves, and how many they are at most.
+const CALLS: (usize, usize) = (8 << 20, 4096);
+
+fn repeat(size: usize, mut call: impl FnMut() -> Result<()>) -> Result<()> {
+    (0..(CALLS.0 / size).min(CALLS.1)).try_for_each(|_| call())
+}
+
+fn write(file: &File, buffer: &mut [u8]) -> Result<()> {
+    repeat(buffer.len(), || Ok(file.write_all_at(buffer, 0)?))
+}
+
+fn read(file: &File, buffer: &mut [u8]) -> Result<()> {
+    repeat(buffer.len(), || Ok(file.read_exact_at(buffer, 0)?))
 }
 
 /// Messages there and back.

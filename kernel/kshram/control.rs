@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/dev/kshram_ctl`: looking at all slots, and what is not a matter of their contents.
 
-use crate::{slot::Slot, slots::Slots};
+use crate::{node, slot::Slot, slots::Slots};
 use abi::kshram::{
     Info, Label, Mappers, CTL_INFO, CTL_LABEL, CTL_MAPPERS, CTL_SEAL, CTL_SLOT, CTL_WIPE,
     MAPPERS_MAX,
@@ -16,7 +16,7 @@ use kernel::{
     },
     uaccess::{UserPtr, UserSlice},
 };
-use kx::{device::is_writable, poll, record};
+use kx::{device::is_writable, poll, record, task};
 
 /// A descriptor.
 pub(crate) struct Control {
@@ -41,9 +41,9 @@ impl Control {
             CTL_INFO => self.info(address),
             CTL_SLOT => self.describe(address),
             CTL_MAPPERS => self.mappers(address),
-            CTL_LABEL => self.label(address),
-            CTL_SEAL => self.slot_of(argument)?.seal(),
-            CTL_WIPE => self.slot_of(argument)?.wipe(),
+            CTL_LABEL => self.label(file, address),
+            CTL_SEAL => self.changeable_of(file, argument)?.seal(),
+            CTL_WIPE => self.changeable_of(file, argument)?.wipe(),
             _ => Err(ENOTTY),
         }?;
         Ok(0)
@@ -61,8 +61,19 @@ impl Control {
         self.slots.get(index).ok_or(ENXIO)
     }
 
-    fn slot_of(&self, argument: usize) -> Result<&Arc<Slot>> {
-        self.slot(u32::try_from(argument).map_err(|_| ENXIO)?)
+    /// A slot that the caller may change: who may write to its node, or everything.
+    fn changeable(&self, file: &File, index: u32) -> Result<&Arc<Slot>> {
+        let slot = self.slot(index)?;
+        let name = node::name(index, self.slots.limits().slots)?;
+        match self.slots.registry().check_writable(file, index, &name) {
+            Err(error) if !task::is_administrator() => Err(error),
+            _ => Ok(slot),
+        }
+    }
+
+    /// The same for an argument.
+    fn changeable_of(&self, file: &File, argument: usize) -> Result<&Arc<Slot>> {
+        self.changeable(file, u32::try_from(argument).map_err(|_| ENXIO)?)
     }
 
     fn info(&self, address: UserPtr) -> Result {
@@ -97,13 +108,13 @@ impl Control {
         record::write(address, &mappers)
     }
 
-    fn label(&self, address: UserPtr) -> Result {
+    fn label(&self, file: &File, address: UserPtr) -> Result {
         let Label {
             index,
             reserved,
             label,
         } = record::read(address)?;
-        let slot = self.slot(index)?;
+        let slot = self.changeable(file, index)?;
         let mut padding = label.iter().skip_while(|&&byte| byte != 0);
         if reserved != 0 || padding.any(|&byte| byte != 0) {
             return Err(EINVAL);

@@ -102,7 +102,7 @@ impl Device for Kshram {
             }),
             None => Open::Control(Control::new(self.slots.clone())),
         };
-        Ok(KBox::new(open, GFP_KERNEL)?)
+        Ok(KBox::new(open, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn ioctl(open: &Open, file: &File, command: u32, argument: usize) -> Result<isize> {
@@ -140,7 +140,7 @@ impl Device for Kshram {
         }
     }
 
-    fn write(open: &Open, at: u64, from: &mut IovIterSource<'_>) -> Result<usize> {
+    fn write(open: &Open, at: Option<u64>, from: &mut IovIterSource<'_>) -> Result<usize> {
         match open {
             Open::Slot(slot) => slot.slot.write(at, from),
             Open::Control(_) => Err(EINVAL),

@@ -2,8 +2,9 @@
 //! A slot: memory, its size, and who has to do with it.
 //!
 //! `gate` orders what changes the size or relies on it for longer than a moment: resizing and
-//! sealing exclude, writing and wiping share. `state` is held for looking and counting; `mmap` takes
-//! it too, with an mmap lock held, so user memory is never touched under it.
+//! sealing exclude, writing shares, but never while it waits for user memory. `state` is held for
+//! looking and counting; `mmap` takes it too, with an mmap lock held, so user memory is never touched
+//! under it.
 
 use crate::changes::Changes;
 use core::cmp::Ordering;
@@ -24,7 +25,7 @@ use kx::{
 };
 use model::{
     ids::{self, Ids},
-    kshram::{mapping_end, pages},
+    kshram::{mapping_end, pages, PAGE},
 };
 
 pub(crate) type Label = [u8; abi::kshram::LABEL_LEN];
@@ -187,17 +188,44 @@ impl Slot {
         self.memory.read(from, end, to)
     }
 
-    pub(crate) fn write(&self, at: u64, from: &mut IovIterSource<'_>) -> Result<usize> {
-        let _others = self.gate.share()?;
-        let end = self.size();
-        self.memory.write(at, end, from)
+    /// Writes what fits, to a position or behind the end. Nobody waits while the source is waited for,
+    /// so the size may change meanwhile.
+    pub(crate) fn write(&self, at: Option<u64>, from: &mut IovIterSource<'_>) -> Result<usize> {
+        if from.is_empty() {
+            return Ok(0);
+        }
+        let at = at.ok_or(ENOSPC)?;
+        let mut done = 0;
+        loop {
+            match self.write_on(at, &mut done, from) {
+                Ok(true) => {}
+                Err(error) if done == 0 => return Err(error),
+                _ => return Ok(done),
+            }
+        }
     }
 
+    /// Writes what is there, and waits for more; whether there is.
+    fn write_on(&self, at: u64, done: &mut usize, from: &mut IovIterSource<'_>) -> Result<bool> {
+        let others = self.gate.share()?;
+        let at = at.saturating_add(*done as u64);
+        let written = self.memory.write(at, self.size(), from)?;
+        drop(others);
+        *done = done.saturating_add(written.bytes);
+        if written.wants_more {
+            shmem::fault_in(from)?;
+        }
+        Ok(written.wants_more)
+    }
+
+    /// Overwrites everything with zeros, the end of the last page too, which mappings show. An error
+    /// says what could not be: see [`Memory::zero`].
     pub(crate) fn wipe(&self) -> Result {
-        let _others = self.gate.share()?;
-        self.memory.zero(0..self.size())?;
+        // Nobody needs to be kept away: what is added meanwhile is zero, what is cut off is gone.
+        let end = pages(self.size()).saturating_mul(PAGE);
+        let wiped = self.memory.zero(0..end);
         self.change(|_| ());
-        Ok(())
+        wiped
     }
 
     pub(crate) fn seal(&self) -> Result {

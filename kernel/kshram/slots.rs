@@ -3,7 +3,7 @@
 
 use crate::{changes::Changes, slot::Slot};
 use kernel::{prelude::*, str::CString, sync::Arc};
-use kx::shmem::{Memory, Mount};
+use kx::{device::Registry, mount::Mount, shmem::Memory};
 use model::kshram::{Limits, FIRST_SIZE};
 
 /// The order of the fields is that in which they go away.
@@ -11,13 +11,14 @@ pub(crate) struct Slots {
     slots: KVec<Arc<Slot>>,
     _mount: Mount,
     changes: Arc<Changes>,
+    registry: Registry,
     limits: Limits,
     may_swap: bool,
 }
 
 impl Slots {
     pub(crate) fn new(limits: Limits, may_swap: bool) -> Result<Self> {
-        let mount = Mount::new()?;
+        let mount = Mount::tmpfs()?;
         let changes = Changes::new()?;
         let mut slots = KVec::with_capacity(limits.slots as usize, GFP_KERNEL)?;
         for index in 0..limits.slots {
@@ -31,6 +32,7 @@ impl Slots {
             slots,
             _mount: mount,
             changes,
+            registry: Registry::new()?,
             limits,
             may_swap,
         })
@@ -46,6 +48,10 @@ impl Slots {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     pub(crate) fn changes(&self) -> &Changes {

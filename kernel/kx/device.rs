@@ -12,6 +12,9 @@
 
 mod calls;
 mod node;
+mod registry;
+
+pub use registry::Registry;
 
 use crate::shmem::Memory;
 use calls::Calls;
@@ -80,12 +83,12 @@ pub trait Device: Send + Sync + 'static {
     /// [`EINVAL`] if the node cannot be read.
     fn read(open: &Self::Open, from: u64, to: &mut IovIterDest<'_>) -> Result<usize>;
 
-    /// Writes from a position on; returns how much.
+    /// Writes from a position on, or behind the end if there is none; returns how much.
     ///
     /// # Errors
     ///
     /// [`EINVAL`] if the node cannot be written.
-    fn write(open: &Self::Open, at: u64, from: &mut IovIterSource<'_>) -> Result<usize>;
+    fn write(open: &Self::Open, at: Option<u64>, from: &mut IovIterSource<'_>) -> Result<usize>;
 
     /// What is ready now (`POLLIN` and so on), after registering for what may change.
     fn poll(open: &Self::Open, file: &File, table: PollTable<'_>) -> u32;
@@ -151,6 +154,18 @@ impl Drop for Region {
     }
 }
 
+/// Waits, when it is dropped, until those who released a node have left this module's code: they report
+/// the release from there, and may then be preempted on their last instructions. (The kernel waits for
+/// interrupts and sections of RCU by itself before it frees a module.)
+struct LastOut;
+
+impl Drop for LastOut {
+    fn drop(&mut self) {
+        // SAFETY: May sleep here, as the waiting for the nodes does.
+        unsafe { bindings::synchronize_rcu_tasks() };
+    }
+}
+
 /// What open descriptors lead to.
 #[pin_data]
 struct Core<T> {
@@ -191,6 +206,7 @@ pub struct Prepared<T: Device> {
     _class: Class,
     region: Region,
     core: Pin<KBox<Core<T>>>,
+    _last_out: LastOut,
 }
 
 impl<T: Device> Prepared<T> {
@@ -209,6 +225,8 @@ impl<T: Device> Prepared<T> {
         if access.group == u32::MAX {
             return Err(EINVAL);
         }
+        // Dropped last here, too.
+        let last_out = LastOut;
         let core = Core::new(device)?;
         let region = Region::new(class, count)?;
         let class = Class::new(class)?;
@@ -223,6 +241,7 @@ impl<T: Device> Prepared<T> {
             _class: class,
             region,
             core,
+            _last_out: last_out,
         })
     }
 

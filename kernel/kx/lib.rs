@@ -27,6 +27,7 @@ mod lockless;
 pub mod log;
 pub mod mm;
 pub mod mmset;
+pub mod mount;
 pub mod param;
 pub mod poll;
 mod probe;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/highmem.h>
 #include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
+#include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
@@ -12,6 +14,7 @@
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/threads.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
 #include "shim_shmem.h"
@@ -31,9 +34,9 @@ static int set_options(struct fs_context *fc)
 	       vfs_parse_fs_string(fc, "size", "50%");
 }
 
-struct vfsmount *kx_shmem_mount(void)
+static struct vfsmount *mount(const char *name, int (*set_options)(struct fs_context *))
 {
-	struct file_system_type *type = get_fs_type("tmpfs");
+	struct file_system_type *type = get_fs_type(name);
 	struct vfsmount *mnt;
 	struct fs_context *fc;
 	int err;
@@ -44,10 +47,39 @@ struct vfsmount *kx_shmem_mount(void)
 	module_put(type->owner);
 	if (IS_ERR(fc))
 		return ERR_CAST(fc);
-	err = set_options(fc);
+	err = set_options ? set_options(fc) : 0;
 	mnt = err ? ERR_PTR(err) : fc_mount_longterm(fc);
 	put_fs_context(fc);
 	return mnt;
+}
+
+struct vfsmount *kx_shmem_mount(void)
+{
+	return mount("tmpfs", set_options);
+}
+
+/* Without options it stays as it is for all others. */
+struct vfsmount *kx_devtmpfs_mount(void)
+{
+	return mount("devtmpfs", NULL);
+}
+
+int kx_may_write_node(struct vfsmount *mnt, const char *name, dev_t number)
+{
+	struct inode *inode;
+	struct path path;
+	int err;
+
+	err = vfs_path_lookup(mnt->mnt_root, mnt, name, 0, &path);
+	if (err)
+		return err;
+	inode = d_backing_inode(path.dentry);
+	if (S_ISCHR(inode->i_mode) && inode->i_rdev == number)
+		err = inode_permission(mnt_idmap(path.mnt), inode, MAY_WRITE);
+	else
+		err = -ENOENT;
+	path_put(&path);
+	return err;
 }
 
 /*
@@ -78,12 +110,72 @@ struct file *kx_shmem_shown(struct file *file)
 	return dentry_open(&file->f_path, O_RDONLY | O_LARGEFILE, file->f_cred);
 }
 
+/* Rather than that somebody is killed for it. */
+static const gfp_t may_fail_flags = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+
 void kx_shmem_may_fail(struct file *file, int may_fail)
 {
-	const gfp_t flags = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	const gfp_t flags = may_fail_flags;
 	gfp_t mask = mapping_gfp_mask(file->f_mapping);
 
 	mapping_set_gfp_mask(file->f_mapping, may_fail ? mask | flags : mask & ~flags);
+}
+
+/* It may leave again before it is looked at: who looks fetches it like any reader then. */
+static int fetch_swapped(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio;
+
+	if (!xa_is_value(xa_load(&mapping->i_pages, index)))
+		return 0;
+	folio = shmem_read_folio_gfp(mapping, index, mapping_gfp_mask(mapping) | may_fail_flags);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	folio_put(folio);
+	return 0;
+}
+
+/* Whoever maps the folio sees zeros from now on. Damaged pages are not touched. */
+static int clear_folio(struct folio *folio, loff_t pos, loff_t end)
+{
+	int err = 0;
+
+	while (pos < end) {
+		struct page *page = folio_file_page(folio, pos >> PAGE_SHIFT);
+		size_t len = min_t(loff_t, end - pos, PAGE_SIZE - offset_in_page(pos));
+
+		if (PageHWPoison(page))
+			err = -EIO;
+		else
+			memzero_page(page, offset_in_page(pos), len);
+		pos += len;
+	}
+	folio_mark_dirty(folio);
+	return err;
+}
+
+int kx_shmem_clear(struct file *file, loff_t pos, loff_t end, loff_t *next)
+{
+	struct address_space *mapping = file->f_mapping;
+	pgoff_t index = pos >> PAGE_SHIFT;
+	struct folio *folio = NULL;
+	int err;
+
+	*next = min_t(loff_t, end, (loff_t)(index + 1) << PAGE_SHIFT);
+	err = fetch_swapped(mapping, index);
+	if (!err)
+		err = shmem_get_folio(mapping->host, index, 0, &folio, SGP_READ);
+	if (err) {
+		/* Behind the end there is nothing, as in a hole. */
+		return pos >= i_size_read(mapping->host) ? 0 : err;
+	}
+	if (!folio)
+		return 0;
+	*next = min_t(loff_t, end, folio_next_pos(folio));
+	err = clear_folio(folio, pos, *next);
+	folio_unlock(folio);
+	folio_put(folio);
+	return err;
 }
 
 int kx_shmem_truncate(struct file *file, loff_t size)
@@ -191,6 +283,16 @@ int kx_each_mapping(struct file *file, void (*each)(void *, int), void *context)
 	return err;
 }
 
+void kx_pagefault_disable(void)
+{
+	pagefault_disable();
+}
+
+void kx_pagefault_enable(void)
+{
+	pagefault_enable();
+}
+
 size_t kx_iov_len(const struct iov_iter *iter)
 {
 	return iov_iter_count(iter);
@@ -217,4 +319,9 @@ struct pid *kx_get_current_tgid(void)
 struct cdev *kx_inode_cdev(struct inode *inode)
 {
 	return inode->i_cdev;
+}
+
+int kx_is_append(const struct kiocb *kiocb)
+{
+	return !!(kiocb->ki_flags & IOCB_APPEND);
 }

@@ -9,14 +9,19 @@ struct cdev;
 struct file;
 struct inode;
 struct iov_iter;
+struct kiocb;
 struct pid;
 struct vfsmount;
 struct vm_area_struct;
 
 struct vfsmount *kx_shmem_mount(void);
+struct vfsmount *kx_devtmpfs_mount(void);
+int kx_may_write_node(struct vfsmount *mnt, const char *name, dev_t number);
+
 struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, int may_swap);
 struct file *kx_shmem_shown(struct file *file);
 void kx_shmem_may_fail(struct file *file, int may_fail);
+int kx_shmem_clear(struct file *file, loff_t pos, loff_t end, loff_t *next);
 int kx_shmem_truncate(struct file *file, loff_t size);
 int kx_shmem_map(struct file *shown, struct vm_area_struct *vma);
 void kx_shmem_forget_policy(struct file *shown, u64 pages);
@@ -25,6 +30,8 @@ unsigned long kx_get_unmapped_area(struct file *file, unsigned long addr, unsign
 unsigned long kx_mapped_end(struct file *file);
 int kx_each_mapping(struct file *file, void (*each)(void *, int), void *context);
 
+void kx_pagefault_disable(void);
+void kx_pagefault_enable(void);
 size_t kx_iov_len(const struct iov_iter *iter);
 size_t kx_iov_cut(struct iov_iter *iter, size_t most);
 void kx_iov_extend(struct iov_iter *iter, size_t by);
@@ -32,5 +39,6 @@ void kx_iov_extend(struct iov_iter *iter, size_t by);
 struct pid *kx_get_current_tgid(void);
 
 struct cdev *kx_inode_cdev(struct inode *inode);
+int kx_is_append(const struct kiocb *kiocb);
 
 #endif

@@ -5,59 +5,24 @@
 //! migration, swap. A mapping refers to the memory's file and to no code of the module, so it
 //! outlives descriptor and module alike.
 //!
-//! Lock order: the inode's lock, then a task's mmap lock (while data is copied from and to user
-//! memory), then the mapping's `i_mmap_rwsem`. Hence [`Memory::read`], [`Memory::write`],
-//! [`Memory::zero`], [`Memory::grow`] and [`Memory::truncate`] are not for `mmap` callbacks, which
-//! run with the mmap lock held, nor for locks that these take.
+//! Lock order: the inode's lock, then a folio's, then the mapping's `i_mmap_rwsem`. Faults take the
+//! latter two with the mmap lock held, so user memory is waited for with none of them (see [`copy`]).
 
-use crate::sys;
+mod copy;
+
+pub use copy::{fault_in, Written};
+
+use crate::{mount::Mount, sys};
 use core::{ops::Range, ptr::NonNull};
 use kernel::{
     bindings,
     error::{from_err_ptr, to_result},
     ffi::c_void,
-    iov::{IovIterDest, IovIterSource},
     mm::virt::VmaNew,
     prelude::*,
 };
 
 const PAGE: u64 = bindings::PAGE_SIZE as u64;
-/// What [`Memory::zero`] writes at a time.
-const CHUNK: usize = 1 << 15;
-
-/// A tmpfs that nobody can see, with huge pages (where the kernel has them) for all that lies within
-/// a memory's size. Like any tmpfs it takes half of the machine's memory at most.
-///
-/// # Invariants
-///
-/// The mount was made by `kx_shmem_mount` and is owned by this value.
-pub struct Mount(NonNull<bindings::vfsmount>);
-
-// SAFETY: A mount belongs to no task.
-unsafe impl Send for Mount {}
-// SAFETY: A shared `Mount` is only read.
-unsafe impl Sync for Mount {}
-
-impl Mount {
-    /// Makes one.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOMEM`], or [`ENODEV`] from a kernel without tmpfs.
-    pub fn new() -> Result<Self> {
-        // SAFETY: Has no preconditions but a context that may sleep, as its allocations check.
-        let mount = from_err_ptr(unsafe { sys::kx_shmem_mount() })?;
-        // INVARIANT: Made just above.
-        NonNull::new(mount).map(Self).ok_or(ENOMEM)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant. Files that are still in use hold references of their own.
-        unsafe { bindings::kern_unmount(self.0.as_ptr()) };
-    }
-}
 
 /// A reference to a file.
 ///
@@ -113,7 +78,7 @@ impl Memory {
         let size = i64::try_from(size).map_err(|_| EINVAL)?;
         // SAFETY: The mount is valid by its invariant, the name is copied, and the reference is new.
         let file = unsafe {
-            let (mount, name) = (mount.0.as_ptr(), name.as_char_ptr());
+            let (mount, name) = (mount.as_ptr(), name.as_char_ptr());
             OwnedFile::new(sys::kx_shmem_file(mount, name, size, may_swap.into()))
         }?;
         // SAFETY: The file was made just above, and the reference to the other one is new.
@@ -141,7 +106,8 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], [`ENOSPC`], [`EINTR`] after a fatal signal, [`EFBIG`] beyond `RLIMIT_FSIZE`.
+    /// [`ENOMEM`], [`ENOSPC`], [`EINTR`] after a fatal signal, [`EFBIG`] beyond `RLIMIT_FSIZE`, [`EIO`]
+    /// if the page at the old end is damaged.
     /// The memory is as before then.
     pub fn grow(&self, from: u64, to: u64) -> Result {
         let (old, new) = (from, to);
@@ -181,64 +147,25 @@ impl Memory {
         to_result(unsafe { sys::kx_shmem_truncate(self.0.as_ptr(), size) })
     }
 
-    /// Overwrites a range with zeros, in place.
+    /// Overwrites what a range has in memory with zeros, in place: its pages stay what they are. What
+    /// it has not is zero anyway, and stays away.
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], or [`EINTR`] after a fatal signal: part of it may be done then.
+    /// [`EINTR`] after a fatal signal: part of it may be done then. [`EIO`] or [`ENOMEM`] if pages
+    /// are damaged or cannot be fetched from swap: all others are done.
     pub fn zero(&self, range: Range<u64>) -> Result {
-        if range.is_empty() {
-            return Ok(());
-        }
-        let zeros = KVec::from_elem(0u8, CHUNK, GFP_KERNEL)?;
         let mut position = i64::try_from(range.start).map_err(|_| EINVAL)?;
         let end = i64::try_from(range.end).map_err(|_| EINVAL)?;
+        let mut result = Ok(());
         while position < end {
-            let left = usize::try_from(end.saturating_sub(position)).unwrap_or(CHUNK);
-            let chunk = left.min(CHUNK);
-            // SAFETY: The file is valid by the invariant, and `zeros` has CHUNK bytes.
-            let written = unsafe {
-                bindings::kernel_write(self.0.as_ptr(), zeros.as_ptr().cast(), chunk, &mut position)
-            };
-            count(written)?;
+            let from = position;
+            // SAFETY: The file is valid by the invariant, and `position` is this function's own.
+            let cleared = unsafe { sys::kx_shmem_clear(self.0.as_ptr(), from, end, &mut position) };
+            result = result.and(to_result(cleared));
             crate::sched::breathe()?;
         }
-        Ok(())
-    }
-
-    /// Reads what lies before `end`; returns how much it was.
-    ///
-    /// # Errors
-    ///
-    /// [`EFAULT`].
-    pub fn read(&self, from: u64, end: u64, to: &mut IovIterDest<'_>) -> Result<usize> {
-        let mut position = i64::try_from(from).map_err(|_| EINVAL)?;
-        let limit = Limit::new(to.as_raw(), end.saturating_sub(from));
-        if limit.is_empty() {
-            return Ok(0);
-        }
-        // SAFETY: The file is valid by the invariant and `to` for writing into by its own.
-        count(unsafe { bindings::vfs_iter_read(self.0.as_ptr(), limit.iter, &mut position, 0) })
-    }
-
-    /// Writes what fits before `end`; returns how much it was.
-    ///
-    /// The caller excludes [`Memory::truncate`] meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOSPC`] if nothing fits; [`EFAULT`], [`ENOMEM`].
-    pub fn write(&self, at: u64, end: u64, from: &mut IovIterSource<'_>) -> Result<usize> {
-        if from.is_empty() {
-            return Ok(0);
-        }
-        let mut position = i64::try_from(at).map_err(|_| EINVAL)?;
-        let limit = Limit::new(from.as_raw(), end.saturating_sub(at));
-        if limit.is_empty() {
-            return Err(ENOSPC);
-        }
-        // SAFETY: The file is valid by the invariant and `from` for reading from by its own.
-        count(unsafe { bindings::vfs_iter_write(self.0.as_ptr(), limit.iter, &mut position, 0) })
+        result
     }
 
     /// Lets a mapping in the making show this memory. It cannot be enlarged later.
@@ -305,40 +232,4 @@ pub fn wanted_pages(vma: &VmaNew) -> (u64, u64) {
     let first = unsafe { (*vma.as_ptr()).vm_pgoff };
     let bytes = vma.end().saturating_sub(vma.start()) as u64;
     (first as u64, bytes / PAGE)
-}
-
-/// An iterator that ends early, until this is dropped.
-///
-/// # Invariants
-///
-/// `iter` is valid and used through this value alone; `cut` bytes were taken off its end.
-struct Limit {
-    iter: *mut bindings::iov_iter,
-    cut: usize,
-}
-
-impl Limit {
-    fn new(iter: *mut bindings::iov_iter, most: u64) -> Self {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        // SAFETY: The callers' iterators are valid and theirs alone.
-        let cut = unsafe { sys::kx_iov_cut(iter, most) };
-        Self { iter, cut }
-    }
-
-    fn is_empty(&self) -> bool {
-        // SAFETY: By the invariant.
-        unsafe { sys::kx_iov_len(self.iter) == 0 }
-    }
-}
-
-impl Drop for Limit {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant: these bytes were there before.
-        unsafe { sys::kx_iov_extend(self.iter, self.cut) };
-    }
-}
-
-/// A count, or a negative error.
-fn count(result: isize) -> Result<usize> {
-    usize::try_from(result).map_err(|_| Error::from_errno(result as c_int))
 }

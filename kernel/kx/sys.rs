@@ -282,6 +282,12 @@ extern "C" {
 // `shim_shmem.h`
 extern "C" {
     pub(crate) fn kx_shmem_mount() -> *mut bindings::vfsmount;
+    pub(crate) fn kx_devtmpfs_mount() -> *mut bindings::vfsmount;
+    pub(crate) fn kx_may_write_node(
+        mount: *mut bindings::vfsmount,
+        name: *const ffi::c_char,
+        number: bindings::dev_t,
+    ) -> ffi::c_int;
     pub(crate) fn kx_shmem_file(
         mount: *mut bindings::vfsmount,
         name: *const ffi::c_char,
@@ -290,6 +296,12 @@ extern "C" {
     ) -> *mut bindings::file;
     pub(crate) fn kx_shmem_shown(file: *mut bindings::file) -> *mut bindings::file;
     pub(crate) fn kx_shmem_may_fail(file: *mut bindings::file, may_fail: ffi::c_int);
+    pub(crate) fn kx_shmem_clear(
+        file: *mut bindings::file,
+        from: bindings::loff_t,
+        end: bindings::loff_t,
+        next: *mut bindings::loff_t,
+    ) -> ffi::c_int;
     pub(crate) fn kx_shmem_truncate(
         file: *mut bindings::file,
         size: bindings::loff_t,
@@ -313,6 +325,8 @@ extern "C" {
         context: *mut ffi::c_void,
     ) -> ffi::c_int;
 
+    pub(crate) fn kx_pagefault_disable();
+    pub(crate) fn kx_pagefault_enable();
     pub(crate) fn kx_iov_len(iter: *const bindings::iov_iter) -> usize;
     pub(crate) fn kx_iov_cut(iter: *mut bindings::iov_iter, most: usize) -> usize;
     pub(crate) fn kx_iov_extend(iter: *mut bindings::iov_iter, by: usize);
@@ -320,6 +334,7 @@ extern "C" {
     pub(crate) fn kx_get_current_tgid() -> *mut bindings::pid;
 
     pub(crate) fn kx_inode_cdev(inode: *mut bindings::inode) -> *mut bindings::cdev;
+    pub(crate) fn kx_is_append(kiocb: *const bindings::kiocb) -> ffi::c_int;
 }
 
 // `include/linux/anon_inodes.h`, `include/linux/mm.h`

@@ -19,27 +19,6 @@ pub fn shell_output(command: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&shell(command)?.stdout).into_owned())
 }
 
-/// Swap on compressed memory, until the value is dropped.
-pub struct Swap;
-
-impl Swap {
-    pub fn on() -> Result<Self> {
-        let done = shell(
-            "modprobe zram && echo 64M > /sys/block/zram0/disksize &&
-             mkswap /dev/zram0 && swapon /dev/zram0",
-        )?;
-        let said = String::from_utf8_lossy(&done.stderr);
-        ensure!(done.status.success(), "no zram ({})", said.trim());
-        Ok(Self)
-    }
-}
-
-impl Drop for Swap {
-    fn drop(&mut self) {
-        let _ = shell("swapoff /dev/zram0; rmmod zram");
-    }
-}
-
 /// Calls `done` every few milliseconds until it says yes; fails after half a minute.
 pub fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     for _ in 0..3000 {

@@ -2,6 +2,8 @@
 //! Mappings of the calling process with known contents.
 
 use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 
 use anyhow::{ensure, Result};
@@ -133,7 +135,15 @@ impl Map {
     /// # Errors
     /// If the file is empty or cannot be mapped.
     pub fn shared_file(file: &File) -> Result<Self> {
-        let length = (file.metadata()?.len() as usize).next_multiple_of(PAGE);
+        Self::shared(file, (file.metadata()?.len() as usize).div_ceil(PAGE))
+    }
+
+    /// A shared, writable mapping of the first pages of a file or device that is open for both.
+    ///
+    /// # Errors
+    /// If it cannot be mapped.
+    pub fn shared(file: &File, pages: usize) -> Result<Self> {
+        let length = pages * PAGE;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: As in `anonymous`.
         let start = unsafe {
@@ -248,6 +258,30 @@ impl Map {
         }
     }
 
+    /// Writes what `offset` and the end of the mapping have between them to a file, in one call of
+    /// `pwrite`.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn write_to(&self, file: &File, offset: usize, at: u64) -> io::Result<usize> {
+        let (fd, from) = (file.as_raw_fd(), self.address() + offset);
+        let length = self.length.saturating_sub(offset);
+        // SAFETY: The kernel checks the address, and only reads.
+        let done = unsafe { libc::pwrite(fd, from as *const _, length, at as i64) };
+        usize::try_from(done).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Fills the mapping with what a file begins with, in one call of `pread`.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn read_from(&mut self, file: &File) -> io::Result<usize> {
+        let (fd, to) = (file.as_raw_fd(), self.start.as_ptr().cast());
+        // SAFETY: By the invariant and `&mut self` nobody refers to the memory.
+        let done = unsafe { libc::pread(fd, to, self.length, 0) };
+        usize::try_from(done).map_err(|_| io::Error::last_os_error())
+    }
+
     /// `mprotect`. The caller sees to it that what it does next is allowed.
     ///
     /// # Errors
@@ -255,6 +289,20 @@ impl Map {
     pub fn protect(&mut self, protection: MprotectFlags) -> Result<()> {
         // SAFETY: By the invariant nobody refers to the memory whose protection changes.
         unsafe { mprotect(self.start.as_ptr().cast(), self.length, protection)? };
+        Ok(())
+    }
+
+    /// Takes all permissions from a page.
+    ///
+    /// # Errors
+    /// If the kernel refuses, or the mapping has no such page.
+    pub fn forbid_page(&mut self, index: usize) -> Result<()> {
+        ensure!(index < self.pages(), "the mapping is shorter");
+        // SAFETY: The page is within the mapping; for the rest as in `protect`.
+        unsafe {
+            let page = self.start.as_ptr().add(index * PAGE);
+            mprotect(page.cast(), PAGE, MprotectFlags::empty())?;
+        }
         Ok(())
     }
 

@@ -170,7 +170,9 @@ impl<T: Device> Calls<T> {
                 (state, &mut (*kiocb).ki_pos, IovIterSource::from_raw(iter))
             };
             let at = u64::try_from(*position).map_err(|_| EINVAL)?;
-            let done = T::write(state, at, iter)?;
+            // SAFETY: As above.
+            let is_append = unsafe { sys::kx_is_append(kiocb) } != 0;
+            let done = T::write(state, (!is_append).then_some(at), iter)?;
             advance(position, done)
         })
     }

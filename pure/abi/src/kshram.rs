@@ -25,11 +25,13 @@ pub const CTL_INFO: u32 = ioctl::read::<Info>(KIND, 16);
 pub const CTL_SLOT: u32 = ioctl::read_write::<Slot>(KIND, 17);
 /// `/dev/kshram_ctl`: fills in the [`Mappers`] of its `index`.
 pub const CTL_MAPPERS: u32 = ioctl::read_write::<Mappers>(KIND, 18);
-/// `/dev/kshram_ctl`: names a slot.
+/// `/dev/kshram_ctl`: names a slot. This and the following are `EACCES` for who may not write to the
+/// slot's node.
 pub const CTL_LABEL: u32 = ioctl::write::<Label>(KIND, 19);
 /// `/dev/kshram_ctl`, the argument is an index: the slot's size never changes again.
 pub const CTL_SEAL: u32 = ioctl::none(KIND, 20);
-/// `/dev/kshram_ctl`, the argument is an index: overwrites the slot with zeros.
+/// `/dev/kshram_ctl`, the argument is an index: overwrites the slot with zeros. After `EIO` and
+/// `ENOMEM` some pages could not be; all others were.
 pub const CTL_WIPE: u32 = ioctl::none(KIND, 21);
 
 /// Bytes of a label, of which unused ones are 0.

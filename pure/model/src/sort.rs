@@ -136,17 +136,44 @@ pub fn end_of_run<R: Records, E, F: FnMut() -> Result<(), E>>(
     pacer: &mut Pacer<F>,
 ) -> Result<usize, E> {
     let first = records.get(range.start) & mask;
-    let mut end = range.start + 1;
+    let end = equals(records, first, range.start + 1..range.end, mask);
+    pacer.tick((end - range.start) as u32)?;
+    if end - range.start <= AT_ONCE {
+        return Ok(end);
+    }
+    end_of_long_run(records, first, end..range.end, mask, pacer)
+}
+
+/// The end of a run of which the first record with another value than `first`, if there is one, is in
+/// `range`.
+#[cold]
+fn end_of_long_run<R: Records, E, F: FnMut() -> Result<(), E>>(
+    records: &R,
+    first: u128,
+    range: Range<usize>,
+    mask: u128,
+    pacer: &mut Pacer<F>,
+) -> Result<usize, E> {
+    let mut start = range.start;
     loop {
-        let (start, stop) = (end, range.end.min(end.saturating_add(AT_ONCE)));
-        while end < stop && records.get(end) & mask == first {
-            end += 1;
-        }
-        pacer.tick((end - start) as u32 + 1)?;
-        if end < stop || end >= range.end {
+        let end = equals(records, first, start..range.end, mask);
+        pacer.tick((end - start) as u32)?;
+        if end - start < AT_ONCE {
             return Ok(end);
         }
+        start = end;
     }
+}
+
+/// The end of those at the beginning of `range` that equal `first`, [`AT_ONCE`] of them at most.
+#[inline]
+fn equals<R: Records>(records: &R, first: u128, range: Range<usize>, mask: u128) -> usize {
+    let stop = range.end.min(range.start.saturating_add(AT_ONCE));
+    let mut end = range.start;
+    while end < stop && records.get(end) & mask == first {
+        end += 1;
+    }
+    end
 }
 
 /// Drops all but the first of neighbours that are equal in the bits of `mask`.

@@ -9,7 +9,7 @@ use anyhow::{bail, Result};
 use pagelens::kshram::{Control, Mapping, Slot};
 use workloads::Module;
 
-use crate::failing::{each_allocation, only_within, widen, Rate, FAILSLAB};
+use crate::failing::{at_each_rate, each_allocation, only_within, widen, Rate, Switch, FAILSLAB};
 
 /// Lets each allocation of `action` fail in turn, until it needs no more. `check` is called after
 /// each failure. Returns how many failures there were.
@@ -47,19 +47,30 @@ fn a_resize_that_fails_changes_nothing() -> Result<()> {
     slot.resize(5000)?;
     slot.map()?.fill(3);
     let control = Control::open()?;
-    let grow = || {
-        slot.resize(5000)?;
-        slot.resize(40_000)
-    };
-    let failures = fail_each(grow, || {
+    let check = || -> Result<()> {
         let now = control.slot(0)?;
         assert_eq!((now.size, now.resident), (5000, 8192));
         let mut seen = vec![0; 6000];
         assert_eq!(slot.file().read_at(&mut seen, 0)?, 5000);
         assert!(seen[..5000].iter().all(|&byte| byte == 3));
         Ok(())
+    };
+    // One failure alone does nothing: what is refused is tried again, in smaller folios.
+    let switch = Switch::open("make-it-fail")?;
+    let mut failures = 0;
+    at_each_rate(|_| {
+        for _ in 0..50 {
+            match switch.during("1", || slot.resize(40_000))?.0 {
+                Ok(()) => slot.resize(5000)?,
+                Err(error) => {
+                    expect_no_memory(&error)?;
+                    failures += 1;
+                }
+            }
+            check()?;
+        }
+        Ok(())
     })?;
-    // Few: a folio that is refused is tried again in smaller ones.
     assert!(failures > 0, "nothing failed");
     Ok(())
 }

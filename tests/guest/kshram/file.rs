@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Slots as files.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::OpenOptions;
+use std::io::{IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use anyhow::Result;
 use pagelens::kshram::Slot;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::io::{pwritev2, Errno, ReadWriteFlags};
 use workloads::Module;
 
 use super::io_errno;
@@ -36,6 +38,30 @@ fn a_slot_reads_writes_and_seeks_like_a_file_of_its_size() -> Result<()> {
     let mut seen = [0; 8];
     slot.map()?.read(9_992, &mut seen);
     assert_eq!(&seen, b"\0\0\0\0abcd");
+    Ok(())
+}
+
+#[test]
+fn nothing_can_be_appended() -> Result<()> {
+    let _module = Module::load("kshram", &[])?;
+    let slot = Slot::open(3)?;
+    slot.file().write_all_at(b"first", 0)?;
+    assert!(!shell("echo x >> /dev/kshram3")?.status.success());
+    let mut appending = OpenOptions::new().append(true).open("/dev/kshram3")?;
+    assert_eq!(io_errno(appending.write(b"x")), libc::ENOSPC);
+    assert_eq!(io_errno(appending.write_at(b"x", 0)), libc::ENOSPC);
+    assert_eq!(appending.write(b"")?, 0);
+    let appended = pwritev2(
+        slot.file(),
+        &[IoSlice::new(b"x")],
+        0,
+        ReadWriteFlags::APPEND,
+    );
+    assert_eq!(appended, Err(Errno::NOSPC));
+    let mut all = vec![0; 4096];
+    slot.file().read_exact_at(&mut all, 0)?;
+    assert!(all.starts_with(b"first\0") && all[5..].iter().all(|&byte| byte == 0));
+    assert_eq!(slot.size()?, 4096);
     Ok(())
 }
 

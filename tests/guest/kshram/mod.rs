@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `kshram`: the document, contents, sizes, mappings, files, control, access, and the weather.
+//! `kshram`: the document, contents, sizes, mappings, files, control, access, rights, and the weather.
 
 mod access;
 mod contents;
@@ -12,7 +12,11 @@ mod fuzz;
 mod mapping;
 mod neighbours;
 mod races;
+mod rights;
 mod size;
+mod unload;
+mod waiting;
+mod wipe;
 
 use std::io;
 

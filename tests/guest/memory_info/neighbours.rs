@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat;
 use rustix::process::{kill_process, Pid, Signal};
-use workloads::{Module, Workload};
+use workloads::{Module, SysSetting, Workload};
 
 use super::{holder, pages_in_groups, Loaded};
 use crate::runner::skip;
@@ -201,18 +201,25 @@ fn who_ends_during_a_reset_leaves_no_page_table_behind() -> Result<()> {
 const TRACING: &str = "/sys/kernel/tracing";
 
 /// How often a function of the kernel is called; counted until dropped.
-struct Calls(&'static str);
+struct Calls {
+    function: &'static str,
+    /// An event that notes the names of tasks changes the scheduler's text, see `OneCpu`.
+    _no_names: SysSetting,
+}
 
 impl Calls {
     fn of(function: &'static str) -> Result<Self> {
-        let calls = Self(function);
+        let calls = Self {
+            function,
+            _no_names: SysSetting::set(format!("{TRACING}/options/record-cmd"), "0")?,
+        };
         append("kprobe_events", &format!("p:counted/{function} {function}"))?;
         fs::write(calls.switch(), "1")?;
         Ok(calls)
     }
 
     fn switch(&self) -> String {
-        format!("{TRACING}/events/counted/{}/enable", self.0)
+        format!("{TRACING}/events/counted/{}/enable", self.function)
     }
 
     fn count(&self) -> Result<u64> {
@@ -221,7 +228,7 @@ impl Calls {
             .lines()
             .find_map(|line| {
                 let mut words = line.split_whitespace();
-                (words.next() == Some(self.0)).then(|| words.next()?.parse().ok())?
+                (words.next() == Some(self.function)).then(|| words.next()?.parse().ok())?
             })
             .context("the probe has no line")
     }
@@ -230,7 +237,7 @@ impl Calls {
 impl Drop for Calls {
     fn drop(&mut self) {
         let off = fs::write(self.switch(), "0");
-        let removed = append("kprobe_events", &format!("-:counted/{}", self.0));
+        let removed = append("kprobe_events", &format!("-:counted/{}", self.function));
         if let Err(error) = off.map_err(Into::into).and(removed) {
             eprintln!("{error:#}");
         }

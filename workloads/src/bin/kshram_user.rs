@@ -14,6 +14,9 @@
 //! | `read:OFFSET` | a byte of the last mapping |
 //! | `write:OFFSET:BYTE` | the same |
 //! | `fork` | leaves a child that sleeps with the same mappings; answers its pid |
+//! | `wipe`, `seal`, `label:TEXT` | through the control device |
+//! | `become:USER:GROUP` | from then on, in no other group |
+//! | `stick` | writes from memory that never comes |
 //! | `create` | makes a robust mutex with a condition at the beginning of the last mapping |
 //! | `tear` | takes the mutex, changes half of what it guards, and sleeps with it |
 //! | `update` | takes the mutex and changes all; answers `clean`, or `repaired` if the last holder died |
@@ -23,23 +26,28 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{bail, Context, Result};
 use pagelens::kshram::{Control, Mapping, Slot};
+use workloads::map::Map;
 use workloads::process;
 use workloads::robust::RobustMutex;
 use workloads::say;
+use workloads::uffd::Missing;
 
 /// Two numbers that the mutex keeps equal: how many updates were made.
 const FIRST: usize = 1024;
 const SECOND: usize = 2048;
 
 struct User {
+    index: u32,
     slot: Option<Slot>,
     mappings: Vec<Mapping>,
 }
 
 fn main() -> Result<()> {
-    let slot = std::env::args().nth(1).context("usage: kshram_user SLOT")?;
+    let index = std::env::args().nth(1).context("usage: kshram_user SLOT")?;
+    let index = index.parse()?;
     let mut user = User {
-        slot: Some(Slot::open(slot.parse()?)?),
+        index,
+        slot: Some(Slot::open(index)?),
         mappings: Vec::new(),
     };
     workloads::follow_steps(|step| user.step(step))
@@ -64,6 +72,14 @@ impl User {
                 self.last()?.write(offset.parse()?, &[byte.parse()?]);
             }
             "fork" => return Ok(Some(process::fork(process::sleep_for_ever)?.to_string())),
+            "wipe" => Control::open()?.wipe(self.index)?,
+            "seal" => Control::open()?.seal(self.index)?,
+            "label" => Control::open()?.label(self.index, rest)?,
+            "become" => {
+                let (user, group) = rest.split_once(':').context("USER:GROUP is wanted")?;
+                process::become_user(user.parse()?, group.parse()?)?;
+            }
+            "stick" => self.stick()?,
             "create" => {
                 RobustMutex::create(self.last()?)?;
             }
@@ -94,6 +110,19 @@ impl User {
         let mut byte = [0];
         self.last()?.read(offset, &mut byte);
         Ok(byte[0].to_string())
+    }
+
+    fn stick(&self) -> Result<()> {
+        let map = Map::anonymous(1, false)?;
+        let missing = Missing::new(&map)?;
+        let slot = self.slot()?.file();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(move || map.write_to(slot, 0, 0));
+            missing.wanted()?;
+            say("ok")?;
+            writer.join().ok().context("the writer panicked")??;
+            Ok(())
+        })
     }
 
     fn tear(&self) -> Result<()> {

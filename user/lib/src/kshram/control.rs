@@ -171,7 +171,7 @@ impl Control {
     ///
     /// # Errors
     /// [`Error::Control`] with `EINVAL` for more than 32 bytes or one that is 0, `EBADF` through a
-    /// read-only descriptor.
+    /// read-only descriptor, `EACCES` if the caller may not write to the slot's node.
     pub fn label(&self, index: u32, label: &str) -> Result<()> {
         const ACTION: &str = "name a slot";
         let mut record = abi::Label {
@@ -197,7 +197,8 @@ impl Control {
     /// Overwrites a slot with zeros, where it is.
     ///
     /// # Errors
-    /// As [`Control::label`].
+    /// As [`Control::label`]. `EIO` or `ENOMEM` if pages are damaged or cannot be read back from swap:
+    /// everything else was wiped.
     pub fn wipe(&self, index: u32) -> Result<()> {
         self.call("wipe a slot", abi::CTL_WIPE, index)
     }
