@@ -231,7 +231,25 @@ fn may_inspect(thread: &Task) -> bool {
             return false;
         }
         let mut namespace = ptr::null_mut();
-        sys::kx_is_dumpable(thread.as_ptr(), &mut namespace) != 0 || may_trace_in(namespace)
+        if sys::kx_is_dumpable(thread.as_ptr(), &mut namespace) == 0 && !may_trace_in(namespace) {
+            return false;
+        }
+        has_rights_of(own, theirs) || may_trace_in((*theirs).user_ns)
+    }
+}
+
+/// Whether `own` may have every capability that `theirs` may have, and has them in the same user
+/// namespace: what `cap_ptrace_access_check` wants, which is asked in every kernel, besides the ids.
+///
+/// # Safety
+///
+/// Both must be valid.
+unsafe fn has_rights_of(own: *const bindings::cred, theirs: *const bindings::cred) -> bool {
+    // SAFETY: By this function's requirements; namespace and capabilities of credentials that are in
+    // use never change.
+    unsafe {
+        (*own).user_ns == (*theirs).user_ns
+            && (*theirs).cap_permitted.val & !(*own).cap_permitted.val == 0
     }
 }
 

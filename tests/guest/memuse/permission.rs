@@ -42,9 +42,15 @@ impl Drop for Ordinary {
 
 /// Asks as an ordinary user about each kind; whether all of it was answered, or all refused.
 fn is_answered(pid: u32) -> Result<bool> {
+    is_answered_by(&["memuse-asm"], pid)
+}
+
+/// The same for a program with its first arguments.
+fn is_answered_by(program: &[&str], pid: u32) -> Result<bool> {
     let mut answers = Vec::new();
     for kind in Kind::EACH {
-        let output = Command::new("memuse-asm")
+        let output = Command::new(program[0])
+            .args(&program[1..])
             .args([pid.to_string(), kind.number().to_string()])
             .uid(NOBODY)
             .gid(NOBODY)
@@ -75,6 +81,11 @@ fn ordinary_users_may_ask_about_their_own_processes_only() -> Result<()> {
     ensure!(!is_answered(other.0.id())?, "another user's process");
     let own = Ordinary::start(NOBODY)?;
     ensure!(is_answered(own.0.id())?, "a process of the same user");
+    let from_within = ["unshare", "-U", "memuse-asm"];
+    ensure!(
+        !is_answered_by(&from_within, own.0.id())?,
+        "a process of the same user outside of the caller's user namespace"
+    );
     Ok(())
 }
 
