@@ -42,7 +42,7 @@ use crate::{
     till::Till,
     watch::{Fault, PageId, Watch, Watcher},
 };
-use generation::Generation;
+use generation::{Generation, Settled};
 use kernel::{
     mm::Mm,
     prelude::*,
@@ -237,7 +237,7 @@ impl Watcher for Programs {
         let Some((_, program)) = self.program_of(mm.id()) else {
             return;
         };
-        let mut settled = 0;
+        let mut settled = Settled::NOTHING;
         while program
             .generation
             .lock()

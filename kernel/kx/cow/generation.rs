@@ -21,6 +21,22 @@ use model::{
 /// Buckets that are looked at in one go where nobody may wait long.
 const LOOKS_AT_ONCE: usize = 16;
 
+/// How far the end of a root is.
+pub(super) struct Settled {
+    /// The bucket that is looked at next.
+    next: usize,
+    /// Looks that are still to be made: as many as there can be buckets. Others may add new ones all the
+    /// time, which would never end; what they add is told by the areas that are kept.
+    left: usize,
+}
+
+impl Settled {
+    pub(super) const NOTHING: Self = Self {
+        next: 0,
+        left: BUCKETS,
+    };
+}
+
 pub(super) struct Generation {
     /// Never 0 from the first execution on: a till that rests has that number.
     pub(super) number: u32,
@@ -118,7 +134,7 @@ impl Generation {
     /// Does a part of what is to be done at the end of an address space, if that is the root: keeps
     /// its areas, and gives up what was counted for others. Returns whether there is more to do;
     /// `settled` says how far the ledger is.
-    pub(super) fn end(&mut self, till: &Till, mm: &ExitingMm<'_>, settled: &mut usize) -> bool {
+    pub(super) fn end(&mut self, till: &Till, mm: &ExitingMm<'_>, settled: &mut Settled) -> bool {
         if self.root == Root::Alive(mm.id()) {
             self.root = Root::Ending(mm.id());
             self.version = None;
@@ -130,9 +146,12 @@ impl Generation {
             return true;
         }
         let mut root = AskedLast { mm, till };
-        if let Some(next) = self.ledger.settle(*settled, LOOKS_AT_ONCE, &mut root) {
-            *settled = next;
-            return true;
+        if let Some(next) = self.ledger.settle(settled.next, LOOKS_AT_ONCE, &mut root) {
+            settled.next = next;
+            settled.left = settled.left.saturating_sub(LOOKS_AT_ONCE);
+            if settled.left > 0 {
+                return true;
+            }
         }
         self.root = Root::Exited;
         false
