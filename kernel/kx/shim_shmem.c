@@ -115,10 +115,10 @@ static const gfp_t may_fail_flags = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 
 void kx_shmem_may_fail(struct file *file, int may_fail)
 {
-	const gfp_t flags = may_fail_flags;
 	gfp_t mask = mapping_gfp_mask(file->f_mapping);
 
-	mapping_set_gfp_mask(file->f_mapping, may_fail ? mask | flags : mask & ~flags);
+	mask = may_fail ? mask | may_fail_flags : mask & ~may_fail_flags;
+	mapping_set_gfp_mask(file->f_mapping, mask);
 }
 
 /* It may leave again before it is looked at: who looks fetches it like any reader then. */

@@ -96,28 +96,29 @@ pub fn main() -> Result<ExitCode> {
         let test = tests.iter().find(|test| test.path() == name);
         return Ok(run_here(test.with_context(|| format!("no test {name}"))?));
     }
+    let names: Vec<&'static str> = tests.iter().map(|test| test.path()).collect();
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let Some(("--list", part)) = arguments
-        .split_first()
-        .map(|(first, rest)| (&**first, rest))
-    {
-        let part = part.first().map_or("", |part| part);
-        let names = tests.iter().map(|test| test.path());
-        names
-            .filter(|name| name.contains(part))
-            .for_each(|name| println!("{name}"));
-        return Ok(ExitCode::SUCCESS);
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--list", ..] => {
+            let part = words.get(1).unwrap_or(&"");
+            let matching = names.iter().filter(|name| name.contains(part));
+            matching.for_each(|name| println!("{name}"));
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => run_all(&names, &words),
     }
+}
+
+/// Runs those of the tests that are wanted, one after the other.
+fn run_all(names: &[&'static str], wanted: &[&str]) -> Result<ExitCode> {
     let limit = Duration::from_secs(env::var("PAGELENS_TEST_SECONDS")?.parse()?);
-    let is_wanted = |test: &&&'static Test| arguments.iter().any(|name| name == test.path());
-    let trials: Vec<Trial> = tests
-        .iter()
-        .filter(is_wanted)
-        .map(|test| test.path())
+    let names = names.iter().copied().filter(|name| wanted.contains(name));
+    let trials: Vec<Trial> = names
         .map(|name| Trial::ignorable_test(name, move || run_apart(name, limit)))
         .collect();
     ensure!(
-        trials.len() == arguments.len(),
+        trials.len() == wanted.len(),
         "some of these tests do not exist"
     );
     let one_by_one = Arguments {
