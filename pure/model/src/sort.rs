@@ -128,7 +128,8 @@ pub fn sort<R: Records, E, F: FnMut() -> Result<(), E>>(
 /// # Errors
 ///
 /// What the pacer's `pause` returned.
-#[inline]
+// Most runs are of one record: a call would cost more than the look.
+#[inline(always)]
 pub fn end_of_run<R: Records, E, F: FnMut() -> Result<(), E>>(
     records: &R,
     range: Range<usize>,
@@ -147,6 +148,7 @@ pub fn end_of_run<R: Records, E, F: FnMut() -> Result<(), E>>(
 /// The end of a run of which the first record with another value than `first`, if there is one, is in
 /// `range`.
 #[cold]
+#[inline(never)]
 fn end_of_long_run<R: Records, E, F: FnMut() -> Result<(), E>>(
     records: &R,
     first: u128,
