@@ -202,44 +202,40 @@ fn who_ends_during_a_reset_leaves_no_page_table_behind() -> Result<()> {
 
 const TRACING: &str = "/sys/kernel/tracing";
 
-/// How often a function of the kernel is called; counted until dropped.
+/// How often a function is called, of the kernel or (`MODULE:FUNCTION`) of a module; counted until
+/// dropped.
 struct Calls {
-    function: &'static str,
     /// An event that notes the names of tasks changes the scheduler's text, see `OneCpu`.
     _no_names: SysSetting,
 }
 
 impl Calls {
-    fn of(function: &'static str) -> Result<Self> {
-        let calls = Self {
-            function,
-            _no_names: SysSetting::set(format!("{TRACING}/options/record-cmd"), "0")?,
-        };
-        append("kprobe_events", &format!("p:counted/{function} {function}"))?;
-        fs::write(calls.switch(), "1")?;
-        Ok(calls)
-    }
+    const SWITCH: &'static str = "/sys/kernel/tracing/events/counted/calls/enable";
 
-    fn switch(&self) -> String {
-        format!("{TRACING}/events/counted/{}/enable", self.function)
+    fn of(function: &str) -> Result<Self> {
+        let no_names = SysSetting::set(format!("{TRACING}/options/record-cmd"), "0")?;
+        append("kprobe_events", &format!("p:counted/calls {function}"))?;
+        let calls = Self {
+            _no_names: no_names,
+        };
+        fs::write(Self::SWITCH, "1")?;
+        Ok(calls)
     }
 
     fn count(&self) -> Result<u64> {
         let profile = fs::read_to_string(format!("{TRACING}/kprobe_profile"))?;
-        profile
+        let line = profile
             .lines()
-            .find_map(|line| {
-                let mut words = line.split_whitespace();
-                (words.next() == Some(self.function)).then(|| words.next()?.parse().ok())?
-            })
-            .context("the probe has no line")
+            .find_map(|line| line.trim_start().strip_prefix("calls "));
+        let count = line.and_then(|line| line.split_whitespace().next());
+        Ok(count.context("the probe has no line")?.parse()?)
     }
 }
 
 impl Drop for Calls {
     fn drop(&mut self) {
-        let off = fs::write(self.switch(), "0");
-        let removed = append("kprobe_events", &format!("-:counted/{}", self.function));
+        let off = fs::write(Self::SWITCH, "0");
+        let removed = append("kprobe_events", "-:counted/calls");
         if let Err(error) = off.map_err(Into::into).and(removed) {
             eprintln!("{error:#}");
         }
@@ -316,7 +312,7 @@ fn who_frees_pages_all_the_time_hardly_makes_a_reset_longer() -> Result<()> {
     let mut loaded = Loaded::new()?;
     // Of the name of those that free pages, and larger than what is always looked at again.
     let _large = holder("storm", &["unique:200000"])?;
-    let looks = Calls::of("pfn_to_online_page")?;
+    let looks = Calls::of("memory_info:kx_frame_get")?;
     let mut during_a_reset = || -> Result<u64> {
         let before = looks.count()?;
         loaded.info.reset()?;
