@@ -11,6 +11,7 @@ pub mod map;
 pub mod memuse;
 pub mod message;
 pub mod module;
+pub mod mute;
 pub mod process;
 pub mod robust;
 mod running;
@@ -18,6 +19,7 @@ mod setting;
 mod steps;
 pub mod taskstats;
 pub mod uffd;
+pub mod vdso;
 
 pub use ksm::Ksm;
 pub use layout::{layout_of, refusal};
