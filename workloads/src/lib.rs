@@ -19,7 +19,6 @@ mod setting;
 mod steps;
 pub mod taskstats;
 pub mod uffd;
-pub mod vdso;
 
 pub use ksm::Ksm;
 pub use layout::{layout_of, refusal};

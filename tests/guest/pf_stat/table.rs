@@ -215,36 +215,6 @@ fn large_folios_are_taken_over_out_of_the_swap_cache() -> Result<()> {
     Ok(())
 }
 
-/// The kernel looks twice at such a page, as nothing is done for it under the lock of its area.
-#[test]
-fn a_first_write_to_what_is_no_file_s_page_counts_once() -> Result<()> {
-    if !shows_first_writes()? {
-        return skip("this kernel shows no first writes", &[]);
-    }
-    let _module = tracking(COW)?;
-    let added = parent_row("vdso 100", 0)?;
-    assert!((100..120).contains(&added.first_write), "{added:?}");
-    Ok(())
-}
-
-#[test]
-fn pages_that_the_swap_cache_lets_go_of_after_they_were_copied_are_not_taken_over() -> Result<()> {
-    let Some(_no_huge_pages) = SysSetting::huge_pages("never")? else {
-        return skip("this kernel has no large folios", &["rt"]);
-    };
-    let size = "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled";
-    let _folios = SysSetting::set(size, "always")?;
-    let _swap = Swap::on()?;
-    let _module = tracking(COW)?;
-    let mut cow = start_cow()?;
-    let before = ledger(COW)?;
-    step(&mut cow, "swap-kept 40")?;
-    let added = difference(&ledger(COW)?, &before);
-    assert!(added.copied >= 40 * 15, "{added:?}");
-    assert!(added.reused < 20, "{added:?}");
-    Ok(())
-}
-
 #[test]
 fn what_another_task_writes_is_kept_apart() -> Result<()> {
     let _module = tracking(COW)?;

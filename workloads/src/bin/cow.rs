@@ -13,7 +13,6 @@
 //! | `zero N` | read, then written: N fillings |
 //! | `file-read N` | private file, read, then written: N copies |
 //! | `file-first N` | private file, written at once: N first writes |
-//! | `vdso N` | N times gives up a page that the kernel provided, and writes to it: N first writes |
 //! | `shared N` | shared memory, read, then written: none |
 //! | `shared-soft N` | the same, written after soft-dirty was cleared: none |
 //! | `soft N` | private memory, written after soft-dirty was cleared: none |
@@ -27,7 +26,6 @@
 //! | `hold N` | memory written, fork, nobody writes: none |
 //! | `huge-parts N` | N huge pages, fork, writes a small page of each, the child ends, writes all: N splits, N copies, else take-overs |
 //! | `swapped N` | 2 MiB N times, sent to swap, fork, read by the parent, the child ends, then writes: 512 N take-overs |
-//! | `swap-kept N` | N times 16 pages sent to swap, fork, read and written to the last but one while the child has them in swap; it ends, then unmapped: 15 N copies |
 //! | `pinned N` | memory written, fork, half of it pinned to be read, the child ends, then writes: N/2 take-overs |
 //! | `write N` | writes to the first N pages of the last `hold` |
 //! | `rename NAME` | takes another name: none |
@@ -53,7 +51,7 @@ use rustix::mm::{Advice, MprotectFlags};
 use workloads::map::{Map, HUGE_PAGE, PAGE};
 use workloads::process::{self, on_one_cpu, Child};
 use workloads::uffd::WriteProtected;
-use workloads::{vdso, Ksm};
+use workloads::Ksm;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -122,11 +120,6 @@ impl Cow {
             "again" => return self.write_islands(number(1)?),
             "sink" => return self.sink(number(1)?),
             "down" => down(number(1)?)?,
-            "vdso" => {
-                let range = vdso::write_missing(number(1)?)?;
-                return Ok((range.start, range.end));
-            }
-            "swap-kept" => return swap_kept(number(1)?),
             "map" => Map::private_file(&File::open(words[1])?)?,
             "teams" => {
                 let time = teams(number(1)?, number(2)?, number(3)?, number(4)?)?;
@@ -339,23 +332,6 @@ fn alone(kind: &str, count: usize, is_warm: bool) -> Result<Map> {
         _ => bail!("unknown step `{kind}`"),
     }
     Ok(map)
-}
-
-/// What is sent to swap comes back as large folios of so many pages.
-const SWAPPED: usize = 16;
-
-fn swap_kept(rounds: usize) -> Result<(usize, usize)> {
-    for _ in 0..rounds {
-        let mut map = huge(1)?;
-        fill_first(SWAPPED, &mut map);
-        map.advise(Advice::LinuxPageOut)?;
-        let child = Child::start(|| {})?;
-        map.touch_by_reading();
-        fill_first(SWAPPED - 1, &mut map);
-        drop(child);
-        map.unmap()?;
-    }
-    Ok((0, 0))
 }
 
 /// A file of so many pages that are in the page cache.
