@@ -194,13 +194,17 @@ impl Watcher for Programs {
         }
     }
 
-    fn swap_freed(&self, mm: MmId, page: PageId) {
+    fn swap_freed(&self, mm: MmId, page: PageId, is_mapped: bool) {
         let Some((membership, program)) = self.program_of(mm) else {
             return;
         };
+        // As a rule nothing is expected: whole processes come here when they end or are swapped in.
+        if !program.till.is_resting() {
+            return;
+        }
         let mut generation = program.generation.lock();
         if generation.number == membership.generation {
-            generation.swap_freed(&program.till, page);
+            generation.swap_freed(&program.till, page, is_mapped);
         }
     }
 
@@ -260,7 +264,8 @@ impl Tracking {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`]; [`ENOENT`] if the kernel lacks a function that must be hooked.
+    /// [`ENOMEM`]; [`ENOENT`] if the kernel lacks a function that must be hooked; [`EBUSY`] if tracing
+    /// is switched off.
     pub fn new() -> Result<Self> {
         let programs = Arc::pin_init(Programs::new()?, GFP_KERNEL)?;
         Ok(Self {

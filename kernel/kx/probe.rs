@@ -171,10 +171,14 @@ impl<H: Hook> HotProbe<H> {
     ///
     /// # Errors
     ///
-    /// [`ENOENT`] if the kernel has no such function or it cannot be traced; [`ENOMEM`].
+    /// [`ENOENT`] if the kernel has no such function or it cannot be traced; [`EBUSY`] if
+    /// `kernel.ftrace_enabled` is 0; [`ENOMEM`].
     pub(crate) fn new(hook: H) -> Result<Self> {
         let ops = bindings::ftrace_ops {
             func: Some(hot_entered::<H>),
+            // Until 7.2 `kernel.ftrace_enabled` would switch it off, and what it has to see would be
+            // missed. With this the kernel refuses one of the two, whichever comes later.
+            flags: bindings::FTRACE_OPS_FL_PERMANENT as ffi::c_ulong,
             ..Default::default()
         };
         let ops = Opaque::new(ops);

@@ -213,6 +213,15 @@ unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name)
 	return facts;
 }
 
+/*
+ * Without map_pages() the kernel does nothing under the VMA's lock, and comes again with that of all
+ * mappings, but without FAULT_FLAG_TRIED: vmf_can_call_fault().
+ */
+static bool is_refused(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_VMA_LOCK && !vmf->vma->vm_ops->map_pages;
+}
+
 unsigned int kx_first_write(const struct vm_fault *vmf, const char *name)
 {
 	unsigned int facts = not_private(vmf, name);
@@ -221,7 +230,7 @@ unsigned int kx_first_write(const struct vm_fault *vmf, const char *name)
 		return facts;
 	if (!(vmf->flags & FAULT_FLAG_WRITE))
 		return KX_FAULT_UNSHARE;
-	if (vmf->flags & FAULT_FLAG_TRIED)
+	if (vmf->flags & FAULT_FLAG_TRIED || is_refused(vmf))
 		return KX_FAULT_AGAIN;
 	return remote(vmf->vma);
 }
@@ -237,6 +246,12 @@ unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct 
 	if (folio_test_hugetlb(folio) || PageAnonExclusive(&folio->page) || !folio_mapped(folio))
 		return KX_FAULT_EXCLUSIVE;
 	return facts | (folio_test_large(folio) ? 0 : KX_FAULT_SMALL);
+}
+
+/* Of a folio that is locked. */
+int kx_folio_is_mapped(const struct folio *folio)
+{
+	return folio_mapped(folio);
 }
 
 /* watch.rs, mmset.rs */

@@ -54,6 +54,7 @@ unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name);
 unsigned int kx_first_write(const struct vm_fault *vmf, const char *name);
 unsigned int kx_takeover(const struct folio *folio, const struct vm_area_struct *vma,
 			 const char *name);
+int kx_folio_is_mapped(const struct folio *folio);
 
 /* watch.rs, mmset.rs */
 struct mm_struct *kx_task_mm(const struct task_struct *task);

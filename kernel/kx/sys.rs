@@ -129,6 +129,7 @@ extern "C" {
         vma: *const bindings::vm_area_struct,
         name: *const u8,
     ) -> ffi::c_uint;
+    pub(crate) fn kx_folio_is_mapped(folio: *const bindings::folio) -> ffi::c_int;
 
     pub(crate) fn kx_task_mm(task: *const bindings::task_struct) -> *mut bindings::mm_struct;
     pub(crate) fn kx_areas_version(

@@ -114,6 +114,11 @@ impl Till {
         self.generation.store(RESTS, Relaxed);
     }
 
+    /// Whether it rests; known for sure if it does so for the current task.
+    pub fn is_resting(&self) -> bool {
+        peek(&self.generation) == RESTS
+    }
+
     /// Goes on, with the generation that it had.
     pub fn go_on(&self, generation: u32) {
         self.generation.store(generation, Relaxed);

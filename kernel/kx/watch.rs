@@ -34,7 +34,8 @@ pub trait Watcher: Send + Sync + 'static {
     /// A fault that may be of copy-on-write.
     fn fault(&self, fault: Fault<'_>);
     /// The swap cache lets go of a page. The current task, whose address space this is, sees to that.
-    fn swap_freed(&self, mm: MmId, page: PageId);
+    /// Whether somebody still maps it is known.
+    fn swap_freed(&self, mm: MmId, page: PageId, is_mapped: bool);
     /// The current task begins to execute a program under the name `comm` in `mm`.
     fn exec(&self, mm: &Mm, comm: Comm);
     /// A child of `parent`'s is about to run in `child`, a copy of it.
@@ -219,8 +220,11 @@ impl<W: Watcher> Hook for SwapFreed<W> {
         // SAFETY: The current task keeps its address space.
         let mm = unsafe { sys::kx_task_mm(bindings::get_current()) };
         if !mm.is_null() {
-            let page = PageId(entry.first::<bindings::folio>() as usize);
-            self.0.swap_freed(MmId::of_raw(mm), page);
+            let folio = entry.first();
+            // SAFETY: The function's caller has locked the folio.
+            let is_mapped = unsafe { sys::kx_folio_is_mapped(folio) } != 0;
+            let page = PageId(folio as usize);
+            self.0.swap_freed(MmId::of_raw(mm), page, is_mapped);
         }
     }
 }
@@ -294,7 +298,8 @@ impl<W: Watcher> Watch<W> {
     ///
     /// # Errors
     ///
-    /// [`ENOENT`] if the kernel lacks a function that cannot be done without; [`ENOMEM`].
+    /// [`ENOENT`] if the kernel lacks a function that cannot be done without; [`EBUSY`] if tracing is
+    /// switched off; [`ENOMEM`].
     pub fn new(watcher: &Arc<W>) -> Result<Self> {
         let to = || watcher.clone();
         // The reverse order, for the same reason.

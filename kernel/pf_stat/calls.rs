@@ -61,14 +61,11 @@ const NEVER_RUN: Failure = Failure(
 );
 const NO_MEMORY: Failure = Failure(ENOMEM, "not enough memory");
 const KILLED: Failure = Failure(EINTR, "the calling process was killed");
-const INTERRUPTED: Failure = Failure(
-    EINTR,
-    "a signal came while another call was hooking or unhooking the kernel",
-);
 const LOST: Failure = Failure(
     ENOMEM,
     "too many processes were alive to follow the last one that was executed",
 );
+const SWITCHED_OFF: Failure = Failure(EBUSY, "kernel.ftrace_enabled is 0");
 const NO_HOOK: Failure = Failure(ENOENT, "this kernel lacks a function that must be hooked");
 
 impl From<Error> for Failure {
@@ -77,8 +74,8 @@ impl From<Error> for Failure {
             ENOMEM => NO_MEMORY,
             ESRCH => NEVER_RUN,
             EINTR => KILLED,
-            ERESTARTSYS => INTERRUPTED,
             ENOENT => NO_HOOK,
+            EBUSY => SWITCHED_OFF,
             ENOSPC => LOST,
             other => Failure(other, "unexpected"),
         }
@@ -169,6 +166,11 @@ impl Handler for Calls {
             _ => self.shared.cleanup(),
         };
         result.map(|()| 0).map_err(|Failure(error, reason)| {
+            // Nothing was changed, and the kernel makes the call again: when it is thawed or goes on,
+            // or after a handler that wants it so. Otherwise it makes EINTR of it.
+            if error == ERESTARTSYS {
+                return error;
+            }
             let number = error.to_errno();
             log::error_line(format_args!("[INFO940][ERROR] {call}: {reason} ({number})"));
             error

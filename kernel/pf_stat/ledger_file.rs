@@ -11,7 +11,7 @@ use kernel::{
 };
 use kx::{chunked::Text, cow::Tracked, procfile::Handler, task};
 use model::{
-    ledger::{Faults, Folded},
+    ledger::Folded,
     pf_stat::{write_head, write_line},
 };
 
@@ -50,8 +50,8 @@ impl Handler for LedgerFile {
 /// for what was lost.
 fn write_program(text: &mut Text, program: &Tracked) -> Result {
     let generation = program.generation();
-    let folded = match program.report::<Faults>() {
-        Ok(report) => report.folded,
+    let folded = match program.totals() {
+        Ok(folded) => folded,
         Err(ESRCH | ENOSPC) => Folded::default(),
         Err(error) => return Err(error),
     };

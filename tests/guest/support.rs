@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What several tests need and `workloads` does not have.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{ensure, Context, Result};
@@ -75,6 +77,44 @@ impl Swap {
 impl Drop for Swap {
     fn drop(&mut self) {
         let _ = shell("swapoff /dev/zram0; echo 1 > /sys/block/zram0/reset; rmmod zram");
+    }
+}
+
+/// A control group, removed when dropped.
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Makes one without members.
+    pub fn new(name: &str) -> Result<Self> {
+        let path = Path::new("/sys/fs/cgroup").join(name);
+        fs::create_dir(&path).context("no control groups")?;
+        Ok(Self(path))
+    }
+
+    /// Where pids are written to that shall be members.
+    pub fn members(&self) -> PathBuf {
+        self.0.join("cgroup.procs")
+    }
+
+    /// Freezes the members, or thaws them, and waits until that is done.
+    pub fn freeze(&self, freeze: bool) -> Result<()> {
+        fs::write(self.0.join("cgroup.freeze"), if freeze { "1" } else { "0" })?;
+        let event = format!("frozen {}\n", u8::from(freeze));
+        wait_until(&event, || {
+            Ok(fs::read_to_string(self.0.join("cgroup.events"))?.contains(&event))
+        })
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = self.freeze(false);
+        let emptied = wait_until("the group is empty", || {
+            Ok(fs::read_to_string(self.members())?.is_empty())
+        });
+        if let Err(error) = emptied.and_then(|()| Ok(fs::remove_dir(&self.0)?)) {
+            eprintln!("{error:#}");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod map;
 pub mod memuse;
 pub mod message;
 pub mod module;
+pub mod mute;
 pub mod process;
 pub mod robust;
 mod running;

@@ -121,14 +121,16 @@ impl Generation {
         till.collect(|start, copies| self.add_copies(till, start, copies));
     }
 
-    fn count(&mut self, till: &Till, start: u64, kind: Kind, faults: u64) -> Entered {
-        let mut root = Asked::new(self.root, &self.areas, till);
-        self.ledger.count(start, kind, faults, &mut root)
+    fn count(&mut self, till: &Till, fault: Fault<'_>, kind: Kind) -> Entered {
+        let start = fault.area_start();
+        let mut root = Asked::new(self.root, &self.areas, till).shown(fault.mm(), start);
+        self.ledger.count(start, kind, 1, &mut root)
     }
 
     /// Of the till.
     fn add_copies(&mut self, till: &Till, start: u64, copies: u64) {
-        self.count(till, start, Kind::Copied, copies);
+        let mut root = Asked::new(self.root, &self.areas, till);
+        self.ledger.count(start, Kind::Copied, copies, &mut root);
     }
 
     /// Does a part of what is to be done at the end of an address space, if that is the root: keeps
@@ -163,7 +165,7 @@ impl Generation {
         match outcome {
             Outcome::Count(kind) if self.pending.task == 0 => {
                 let start = fault.area_start();
-                let entered = self.count(till, start, kind, 1);
+                let entered = self.count(till, fault, kind);
                 if kind == Kind::Copied && entered == Entered::There {
                     till.open(start, |start, copies| self.add_copies(till, start, copies));
                 }
@@ -179,11 +181,11 @@ impl Generation {
             Outcome::Nothing => {}
             Outcome::Unshare => self.expect(till, Expected::Unshared),
             Outcome::HugeZero => {
-                self.count(till, start, Kind::ZeroFilled, 1);
+                self.count(till, fault, Kind::ZeroFilled);
                 self.expect(till, Expected::Split(fault.address()));
             }
             Outcome::Swap => {
-                self.count(till, start, Kind::Copied, 1);
+                self.count(till, fault, Kind::Copied);
                 if let Some(page) = fault.swap_page() {
                     self.expect(till, Expected::Swap(page, start));
                 }
@@ -193,24 +195,25 @@ impl Generation {
                     && fault.address().is_some()
                     && expected == Some(Expected::Split(fault.address()));
                 let kind = if is_split { Kind::Split } else { kind };
-                self.count(till, start, kind, 1);
+                self.count(till, fault, kind);
             }
             Outcome::Takeover { .. } if expected == Some(Expected::Unshared) => {}
             Outcome::Takeover { was, is_remote } => match (was, is_remote) {
                 (Kind::Copied, true) => {}
                 (was, false) => self.turn_into_reuse(till, start, was),
                 (_, true) => {
-                    self.count(till, start, Kind::Remote, 1);
+                    self.count(till, fault, Kind::Remote);
                 }
             },
         }
     }
 
-    /// The swap cache lets go of a page, in this task.
-    pub(super) fn swap_freed(&mut self, till: &Till, page: PageId) {
+    /// The swap cache lets go of a page, in this task. Who takes it over maps it; if nobody does it was
+    /// copied, and this comes of its last copy or of an unmapping.
+    pub(super) fn swap_freed(&mut self, till: &Till, page: PageId, is_mapped: bool) {
         match self.pending.what {
             Expected::Swap(expected, start) if expected == page => {
-                if self.expected(till).is_some() {
+                if self.expected(till).is_some() && is_mapped {
                     self.turn_into_reuse(till, start, Kind::Copied);
                 }
             }

@@ -2,7 +2,7 @@
 //! Reports: the counts of a generation, by the areas of the moment.
 
 use super::{
-    root::{may_be_beyond, MAX_AREAS},
+    root::{may_be_beyond, place, MAX_AREAS},
     Program,
 };
 use crate::{
@@ -11,15 +11,18 @@ use crate::{
     sched,
 };
 use kernel::{
-    mm::Mm,
+    mm::{Mm, MmWithUser},
     prelude::*,
     sync::{aref::ARef, Arc},
 };
-use model::ledger::{fold, Area, Bucket, Folded, Rest, Tally};
+use model::ledger::{find, fold, Area, Bucket, Faults, Folded, Place, Rest, Tally};
 
 /// Buckets for which there is room at first, and how many more than there were when that is not
 /// enough.
 const ROOM: usize = 32;
+
+/// How often the root's areas are asked for, if they are being changed each time.
+const ATTEMPTS: usize = 8;
 
 /// A program that is or was tracked.
 pub struct Tracked(pub(super) Arc<Program>);
@@ -93,6 +96,23 @@ impl Tracked {
         }
     }
 
+    /// All counts of the last generation, without those of its areas. Waits for nobody, least of all
+    /// for the root: what cannot be told while its areas are being changed is unplaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::report`].
+    pub fn totals(&self) -> Result<Folded> {
+        for _ in 1..ATTEMPTS {
+            if let (folded, true) = self.take()?.totals() {
+                return Ok(folded);
+            }
+            sched::breathe()?;
+        }
+        let (folded, _) = self.take()?.totals();
+        Ok(folded)
+    }
+
     fn take(&self) -> Result<Taken> {
         let mut areas = KVec::with_capacity(MAX_AREAS, GFP_KERNEL)?;
         let mut room = ROOM;
@@ -136,45 +156,74 @@ impl Tracked {
 }
 
 impl Taken {
+    /// Where an address is of which nobody has to be asked: of a root that has ended, or whose areas
+    /// are those that are known.
+    ///
+    /// Of what came after its end nobody knows more: it is in an area of a child, at least.
+    fn known_place(&self, address: u64) -> Place {
+        if may_be_beyond(&self.areas, address) {
+            Place::Area(address)
+        } else {
+            find(&self.areas, address).map_or(Place::Gone, |area| Place::Area(area.start))
+        }
+    }
+
+    /// Whether [`Self::known_place`] is all that there is to say.
+    fn is_known(&self) -> bool {
+        let Some(mm) = &self.root else {
+            return true;
+        };
+        let mut starts = self.buckets.iter().map(|bucket| bucket.start);
+        self.version.is_some()
+            && self.version == AreasVersion::of(mm)
+            && !starts.any(|start| may_be_beyond(&self.areas, start))
+    }
+
+    fn fold_into<T: Tally>(&self, tallies: &mut [T], place: impl FnMut(u64) -> Place) -> Folded {
+        fold(&self.buckets, &self.rest, &self.areas, tallies, place)
+    }
+
+    /// What is counted, and whether all of it could be placed. Takes no lock.
+    fn totals(&self) -> (Folded, bool) {
+        let root = self.root.as_ref().filter(|_| !self.is_known());
+        let Some(mm) = root else {
+            let folded = self.fold_into::<Faults>(&mut [], |address| self.known_place(address));
+            return (folded, true);
+        };
+        // Not the areas that were kept, which are older.
+        let (buckets, rest) = (&self.buckets, &self.rest);
+        // Giving up the last user is left to others: the end of an address space may take long.
+        let user = mm.mmget_not_zero().map(MmWithUser::into_mmput_async);
+        let user = user.as_deref();
+        let mut is_placed = true;
+        let folded = fold::<Faults>(buckets, rest, &[], &mut [], |address| {
+            let found = user.map_or(Place::Unknown, |mm| place(mm, address));
+            is_placed &= found != Place::Unknown;
+            found
+        });
+        (folded, is_placed)
+    }
+
     /// Finds the areas of now, and what is counted for each.
     fn fold<T: Tally>(&mut self, tallies: &mut [T]) -> Result<Folded> {
-        let Some(mm) = &self.root else {
-            // Of what came after its end nobody knows more: it is in an area of a child, at least.
-            let is_beyond = |address| may_be_beyond(&self.areas, address);
-            return Ok(fold(
-                &self.buckets,
-                &self.rest,
-                &self.areas,
-                tallies,
-                is_beyond,
-            ));
+        let root = self.root.clone().filter(|_| !self.is_known());
+        let Some(mm) = root else {
+            return Ok(self.fold_into(tallies, |address| self.known_place(address)));
         };
-        let is_current = self.version.is_some() && self.version == AreasVersion::of(mm);
-        let mut starts = self.buckets.iter().map(|bucket| bucket.start);
-        if is_current && !starts.any(|start| may_be_beyond(&self.areas, start)) {
-            return Ok(fold(
-                &self.buckets,
-                &self.rest,
-                &self.areas,
-                tallies,
-                |_| false,
-            ));
-        }
-        let guard = AreasGuard::lock(mm)?;
-        let version = AreasVersion::of(mm);
+        let guard = AreasGuard::lock(&mm)?;
+        let version = AreasVersion::of(&mm);
         if version.is_none() || version != self.version {
             self.areas.resize(MAX_AREAS, Area::default(), GFP_KERNEL)?;
             let found = guard.read(0, &mut self.areas);
             self.areas.truncate(found);
             self.version = version;
         }
-        let is_elsewhere = |address| may_be_beyond(&self.areas, address) && guard.has(address);
-        Ok(fold(
-            &self.buckets,
-            &self.rest,
-            &self.areas,
-            tallies,
-            is_elsewhere,
-        ))
+        Ok(self.fold_into(tallies, |address| {
+            if may_be_beyond(&self.areas, address) && guard.has(address) {
+                Place::Area(address)
+            } else {
+                Place::Gone
+            }
+        }))
     }
 }

@@ -107,6 +107,8 @@ pub(super) struct Asked<'a> {
     root: Root,
     kept: &'a Kept,
     till: &'a Till,
+    /// Where an area of the root begins, if the fault that is entered shows one.
+    begins: Option<u64>,
     /// Once it is needed. Giving it up takes no lock that sleeps, even if it is the last one.
     user: Option<ARef<MmWithUserAsync>>,
 }
@@ -117,8 +119,18 @@ impl<'a> Asked<'a> {
             root,
             kept,
             till,
+            begins: None,
             user: None,
         }
+    }
+
+    /// A fault in `mm` shows that an area begins at `start`, which nobody changes meanwhile. If that is
+    /// the root's own, nobody has to be asked for it.
+    pub(super) fn shown(mut self, mm: MmId, start: u64) -> Self {
+        if self.root == Root::Alive(mm) {
+            self.begins = Some(start);
+        }
+        self
     }
 
     /// With a user the areas are not taken down, whatever becomes of the probe that would tell.
@@ -134,6 +146,9 @@ impl<'a> Asked<'a> {
 
 impl ledger::Root for Asked<'_> {
     fn place(&mut self, address: u64) -> Place {
+        if self.begins == Some(address) {
+            return Place::Area(address);
+        }
         match self.root {
             Root::Alive(mm) => self
                 .user(mm)
@@ -149,7 +164,11 @@ impl ledger::Root for Asked<'_> {
 
     fn version(&mut self) -> Option<u32> {
         match self.root {
-            Root::Alive(mm) => AreasVersion::of(self.user(mm)?).map(|version| version.0),
+            Root::Alive(mm) => {
+                // SAFETY: A living root is a member, and stays one while the program's lock is held.
+                let mm = unsafe { Mm::from_raw(mm.as_raw()) };
+                AreasVersion::of(mm).map(|version| version.0)
+            }
             Root::Exited => Some(0),
             _ => None,
         }
@@ -162,7 +181,7 @@ impl ledger::Root for Asked<'_> {
 
 /// An area that is being changed may be missed for a moment: nothing is gone but what was so before
 /// and after.
-fn place(mm: &MmWithUser, address: u64) -> Place {
+pub(super) fn place(mm: &MmWithUser, address: u64) -> Place {
     let before = AreasVersion::of(mm);
     // SAFETY: It has a user.
     match unsafe { area_start(mm, address) } {

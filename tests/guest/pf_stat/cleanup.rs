@@ -15,7 +15,7 @@ use pagelens::pf_stat;
 use workloads::{process, Workload};
 
 use super::{errno, start_cow, step, tracking, COW};
-use crate::support::wait_until;
+use crate::support::{wait_until, Cgroup};
 
 /// Calls `body` while a cleanup is held up, which ends after it.
 fn while_a_cleanup_waits<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -57,11 +57,13 @@ fn waiting_tracker() -> Result<Child> {
     let tracker = Command::new("pf-test")
         .args(["-o", "set_param", "-p", COW])
         .spawn()?;
-    let call = format!("/proc/{}/syscall", tracker.id());
-    wait_until("it waits in pf_set_param", || {
-        Ok(fs::read_to_string(&call)?.starts_with("385 "))
-    })?;
+    wait_until("it waits in pf_set_param", || waits(&tracker))?;
     Ok(tracker)
+}
+
+fn waits(tracker: &Child) -> Result<bool> {
+    let call = fs::read_to_string(format!("/proc/{}/syscall", tracker.id()))?;
+    Ok(call.starts_with("385 "))
 }
 
 #[test]
@@ -73,6 +75,27 @@ fn a_name_that_is_tracked_during_a_cleanup_is_counted_after_it() -> Result<()> {
     let mut cow = start_cow()?;
     let done = step(&mut cow, "child-writes 100")?;
     assert_eq!(pf_stat::get_info(COW.as_bytes())?.at(done.start), Some(100));
+    Ok(())
+}
+
+#[test]
+fn who_waits_for_a_cleanup_can_be_frozen_and_goes_on_waiting() -> Result<()> {
+    let _module = tracking(COW)?;
+    let _cow = start_cow()?;
+    let group = Cgroup::new("pf_stat-test")?;
+    let mut tracker = while_a_cleanup_waits(|| {
+        let mut tracker = waiting_tracker()?;
+        fs::write(group.members(), tracker.id().to_string())?;
+        group.freeze(true)?;
+        group.freeze(false)?;
+        wait_until("it ended or waits again", || {
+            Ok(tracker.try_wait()?.is_some() || waits(&tracker)?)
+        })?;
+        assert_eq!(tracker.try_wait()?, None, "it was not called again");
+        Ok(tracker)
+    })?;
+    assert!(tracker.wait()?.success());
+    assert_eq!(super::ledger(COW)?.generation, 0, "it is tracked");
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod faults;
 mod held;
 mod life;
 mod storms;
+mod stuck;
 mod table;
 
 use anyhow::{Context, Result};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything at once: executions, ends, calls, loading and unloading.
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use pagelens::pf_stat;
 use workloads::module::insert;
 use workloads::{Module, SysSetting, Workload};
 
-use super::{ledger, start_cow, step, tracking, COW};
+use super::{errno, ledger, start_cow, step, tracking, COW};
 use crate::runner::skip;
 use crate::support::{is_long, remove_between_calls, KPROBES_ENABLED};
 
@@ -129,38 +130,44 @@ fn counts_are_exact_beside_a_storm() -> Result<()> {
     })
 }
 
-/// From 7.3 on the kernel answers EOPNOTSUPP.
-fn can_switch_tracing_off() -> bool {
-    const SWITCH: &str = "/proc/sys/kernel/ftrace_enabled";
-    match std::fs::write(SWITCH, "0") {
-        Ok(()) => {
-            let _ = std::fs::write(SWITCH, "1");
-            true
-        }
-        Err(error) => error.raw_os_error() != Some(rustix::io::Errno::OPNOTSUPP.raw_os_error()),
-    }
+const TRACING: &str = "/proc/sys/kernel/ftrace_enabled";
+
+/// From 7.3 on the kernel answers EOPNOTSUPP whoever uses tracing.
+fn refusal_to_switch_tracing_off() -> Option<i32> {
+    fs::write(TRACING, "0").err()?.raw_os_error()
 }
 
 #[test]
-fn switching_tracing_off_loses_counts_and_nothing_else() -> Result<()> {
+fn tracing_and_with_it_the_counting_cannot_be_switched_off() -> Result<()> {
     let _module = tracking(COW)?;
-    let cow = start_cow()?;
-    if !can_switch_tracing_off() {
+    let refusal = refusal_to_switch_tracing_off();
+    let mut cow = start_cow()?;
+    let done = step(&mut cow, "child-writes 100")?;
+    assert_eq!(pf_stat::get_info(COW.as_bytes())?.at(done.start), Some(100));
+    let known = [Some(libc::EBUSY), Some(libc::EOPNOTSUPP)];
+    assert!(known.contains(&refusal), "{refusal:?}");
+    Ok(())
+}
+
+#[test]
+fn without_tracing_no_name_is_tracked() -> Result<()> {
+    let _module = Module::load("pf_stat", &[])?;
+    if refusal_to_switch_tracing_off() == Some(libc::EOPNOTSUPP) {
         return skip(
             "this kernel refuses to switch tracing off",
             &["stock", "rt", "next", "cloud", "debug"],
         );
     }
+    fs::write(TRACING, "1")?;
     {
-        let _off = SysSetting::set("/proc/sys/kernel/ftrace_enabled", "0")?;
-        // Its end is not seen. The calls go on.
-        drop(cow);
-        assert_eq!(pf_stat::get_info(COW.as_bytes())?.areas, []);
+        let _off = SysSetting::set(TRACING, "0")?;
+        assert_eq!(errno(pf_stat::set_param(COW.as_bytes())), libc::EBUSY);
+        assert_eq!(
+            fs::read_to_string(pf_stat::Ledger::PATH)?.lines().count(),
+            1
+        );
     }
-    let faults = pf_stat::get_info(COW.as_bytes())?;
-    assert_eq!(faults.areas, []);
-    let mut cow = start_cow()?;
-    let done = step(&mut cow, "child-writes 100")?;
-    assert_eq!(pf_stat::get_info(COW.as_bytes())?.at(done.start), Some(100));
+    pf_stat::set_param(COW.as_bytes())?;
+    assert_eq!(ledger(COW)?.generation, 0);
     Ok(())
 }

@@ -38,8 +38,25 @@ fn in_area(step: Step) -> Result<u64> {
 }
 
 /// Runs a step in a fresh program; asserts what is counted in its memory, and that of the program
-/// and its child together no more was copied than the kernel says. Returns what the step added.
+/// and its child together as much was copied as the kernel says. Returns what the step added.
+///
+/// The kernel's own count leaves out copies during which its clock stood still (`delayacct_end`), so it
+/// may be less. A guest whose host was too busy when it booted may have a clock that moves with
+/// the ticks only: then nearly all are left out. Otherwise the row is done again.
 fn row(text: &str, expected: u64) -> Result<Ledger> {
+    for _ in 0..5 {
+        let (after, copies) = row_once(text, expected)?;
+        let counted = after.copied + after.zero_filled + unshared(text);
+        assert!(copies <= counted, "{text}: WPCOPY {copies}; {after:?}");
+        if copies == counted || copies < counted / 2 {
+            return Ok(after);
+        }
+    }
+    panic!("{text}: WPCOPY is always less, but not much");
+}
+
+/// What a step added, and what `WPCOPY` ought to say.
+fn row_once(text: &str, expected: u64) -> Result<(Ledger, u64)> {
     let mut cow = start_cow()?;
     let before = ledger(COW)?;
     let copies_before = wpcopy(cow.pid().into())?;
@@ -50,12 +67,7 @@ fn row(text: &str, expected: u64) -> Result<Ledger> {
         copies += wpcopy(done.child)?;
     }
     assert_eq!(in_area(done)?, expected, "{text}: {after:?}");
-    assert_eq!(
-        after.copied + after.zero_filled + unshared(text),
-        copies + huge_fillings(text),
-        "{text}: WPCOPY; {after:?}"
-    );
-    Ok(after)
+    Ok((after, copies + huge_fillings(text)))
 }
 
 /// `WPCOPY` counts the pages that KSM gives back, which nobody wrote to.

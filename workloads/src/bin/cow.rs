@@ -40,6 +40,7 @@
 //! | `sink N` | unmaps the last N islands: none |
 //! | `down N` | N times: the area grows by the page below; fork, write to that page: N copies |
 //! | `areas N` | makes N areas that cannot be merged: none |
+//! | `map FILE` | maps a page of the file and leaves it alone: none |
 //! | `warm STEP` | for private memory: as STEP, but one page of it was copied before |
 
 use std::fs::File;
@@ -119,6 +120,7 @@ impl Cow {
             "again" => return self.write_islands(number(1)?),
             "sink" => return self.sink(number(1)?),
             "down" => down(number(1)?)?,
+            "map" => Map::private_file(&File::open(words[1])?)?,
             "teams" => {
                 let time = teams(number(1)?, number(2)?, number(3)?, number(4)?)?;
                 return Ok((0, time));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Assigning a ledger's counts to areas.
 
-use super::{Area, Bucket};
+use super::{Area, Bucket, Place};
 use crate::cow::Counts;
 
 /// Counts that belong to no bucket.
@@ -55,14 +55,14 @@ pub struct Folded {
 }
 
 /// Assigns counts to `areas`, which ascend and do not overlap: they are added to `tallies`, in the
-/// same order. What lies in none of them is gone, unless `is_elsewhere` says of its address that an
-/// area holds it that is not listed.
+/// same order. Where what lies in none of them is, `place` says of its address: in an area that is not
+/// listed, in none, or that cannot be told; then it is unplaced.
 pub fn fold<T: Tally>(
     buckets: &[Bucket],
     rest: &Rest,
     areas: &[Area],
     tallies: &mut [T],
-    mut is_elsewhere: impl FnMut(u64) -> bool,
+    mut place: impl FnMut(u64) -> Place,
 ) -> Folded {
     let mut folded = Folded {
         gone: rest.gone,
@@ -72,14 +72,16 @@ pub fn fold<T: Tally>(
     folded.total.merge(&rest.unplaced);
     for bucket in buckets {
         folded.total.merge(&bucket.counts);
-        match number_of(areas, bucket.start) {
-            Some(number) => {
-                if let Some(tally) = tallies.get_mut(number) {
-                    tally.add(&bucket.counts);
-                }
+        if let Some(number) = number_of(areas, bucket.start) {
+            if let Some(tally) = tallies.get_mut(number) {
+                tally.add(&bucket.counts);
             }
-            None if is_elsewhere(bucket.start) => {}
-            None => folded.gone.merge(&bucket.counts),
+            continue;
+        }
+        match place(bucket.start) {
+            Place::Area(_) => {}
+            Place::Gone => folded.gone.merge(&bucket.counts),
+            Place::Unknown => folded.unplaced.merge(&bucket.counts),
         }
     }
     folded

@@ -105,7 +105,9 @@ fn entered(faults: &[(u64, Kind)], buckets: usize) -> TestLedger {
 
 /// As a report does it, for a root that has these areas.
 fn folded<T: Tally>(ledger: &TestLedger, areas: &[Area], tallies: &mut [T]) -> Folded {
-    fold(ledger.buckets(), ledger.rest(), areas, tallies, |_| false)
+    fold(ledger.buckets(), ledger.rest(), areas, tallies, |_| {
+        Place::Gone
+    })
 }
 
 fn total(ledger: &TestLedger) -> Counts {
@@ -186,10 +188,23 @@ proptest! {
         let expected = folded(&ledger, &areas, &mut all);
         let listed = listed.min(areas.len());
         let mut some = vec![Counts::ZERO; listed];
-        let is_elsewhere = |address| find(&areas, address).is_some();
-        let found = fold(ledger.buckets(), ledger.rest(), &areas[..listed], &mut some, is_elsewhere);
+        let place = |address| TestRoot::of(&areas).place(address);
+        let found = fold(ledger.buckets(), ledger.rest(), &areas[..listed], &mut some, place);
         prop_assert_eq!(found, expected);
         prop_assert_eq!(&some[..], &all[..listed]);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_unplaced_and_not_gone(faults in some_faults(), areas in some_areas()) {
+        let ledger = entered(&faults, 64);
+        let mut told = vec![Counts::ZERO; areas.len()];
+        let mut untold = told.clone();
+        let expected = folded(&ledger, &areas, &mut told);
+        let unknown = |_| Place::Unknown;
+        let found = fold(ledger.buckets(), ledger.rest(), &areas, &mut untold, unknown);
+        prop_assert_eq!(found.unplaced, expected.gone);
+        prop_assert_eq!((found.gone, found.total), (Counts::ZERO, expected.total));
+        prop_assert_eq!(untold, told);
     }
 
     #[test]

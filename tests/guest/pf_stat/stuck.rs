@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A program whose mmap lock nobody gets: another task reads its memory, which a file system has to
+//! bring that does not answer, and it waits for that task itself.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result};
+use pagelens::pf_stat;
+use workloads::mute::MuteFile;
+use workloads::Workload;
+
+use super::{ledger, start_cow, step, tracking, COW};
+use crate::support::wait_until;
+
+/// Calls `body` while nobody gets the mmap lock of the program, which waits for it in `mmap`.
+fn while_stuck<T>(cow: &mut Workload, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mute = MuteFile::mount()?;
+    let mapped = step(cow, &format!("map {}", MuteFile::PATH))?;
+    let pid = cow.pid();
+    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    thread::scope(|scope| {
+        scope.spawn(|| memory.read_at(&mut [0], mapped.start));
+        let asked = mute.wait_until_asked();
+        scope.spawn(|| step(cow, "areas 1"));
+        let result = asked
+            .and_then(|()| wait_until("it waits in mmap", || Ok(call(pid)?.starts_with("9 "))))
+            .and_then(|()| body());
+        // They go on.
+        drop(mute);
+        result
+    })
+}
+
+fn call(pid: u32) -> Result<String> {
+    Ok(fs::read_to_string(format!("/proc/{pid}/syscall"))?)
+}
+
+/// Ends with the value.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_file_is_readable_though_a_program_s_mmap_lock_is_held() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut cow = start_cow()?;
+    step(&mut cow, "grow 100")?;
+    let text = while_stuck(&mut cow, || {
+        let cat = Command::new("cat")
+            .arg(pf_stat::Ledger::PATH)
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut cat = Started(cat);
+        wait_until("the file is read", || Ok(cat.0.try_wait()?.is_some()))?;
+        let output = cat.0.stdout.take().context("no output")?;
+        Ok(std::io::read_to_string(output)?)
+    })?;
+    let line = text.lines().nth(1).context("no line")?;
+    let figures: Vec<&str> = line.split(' ').collect();
+    // What waits changes nothing yet: all is known.
+    assert_eq!(figures[8..], ["100", "0", "0", COW], "{text}");
+    assert_eq!(ledger(COW)?.gone, 100);
+    Ok(())
+}
+
+#[test]
+fn who_asks_for_one_program_waits_for_its_mmap_lock_and_can_be_killed() -> Result<()> {
+    let _module = tracking(COW)?;
+    let mut cow = start_cow()?;
+    while_stuck(&mut cow, || {
+        let asker = Command::new("pf-test")
+            .args(["-o", "get_info", "-p", COW])
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut asker = Started(asker);
+        let pid = asker.0.id();
+        wait_until("it waits in pf_get_info", || {
+            Ok(call(pid)?.starts_with("386 "))
+        })?;
+        asker.0.kill()?;
+        assert_eq!(asker.0.wait()?.signal(), Some(libc::SIGKILL));
+        Ok(())
+    })?;
+    pf_stat::get_info(COW.as_bytes())?;
+    Ok(())
+}
