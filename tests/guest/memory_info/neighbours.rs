@@ -3,7 +3,6 @@
 //! came first.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -14,7 +13,7 @@ use workloads::{Module, SysSetting, Workload};
 
 use super::{holder, pages_in_groups, Loaded};
 use crate::runner::skip;
-use crate::support::{shell_output, wait_until};
+use crate::support::{shell_output, wait_until, Cgroup};
 
 /// Processes of different names that hold the same memory, so much that a `RESET` takes long.
 ///
@@ -90,44 +89,13 @@ fn probes_are_taken_away_while_a_reset_is_under_way() -> Result<()> {
     reset.finish()
 }
 
-/// A control group, removed when dropped.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new() -> Result<Self> {
-        let path = PathBuf::from("/sys/fs/cgroup/memory_info-test");
-        fs::create_dir(&path).context("no control groups")?;
-        Ok(Self(path))
-    }
-
-    fn freeze(&self, freeze: bool) -> Result<()> {
-        fs::write(self.0.join("cgroup.freeze"), if freeze { "1" } else { "0" })?;
-        let event = format!("frozen {}\n", u8::from(freeze));
-        wait_until(&event, || {
-            Ok(fs::read_to_string(self.0.join("cgroup.events"))?.contains(&event))
-        })
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = self.freeze(false);
-        let emptied = wait_until("the group is empty", || {
-            Ok(fs::read_to_string(self.0.join("cgroup.procs"))?.is_empty())
-        });
-        if let Err(error) = emptied.and_then(|()| Ok(fs::remove_dir(&self.0)?)) {
-            eprintln!("{error:#}");
-        }
-    }
-}
-
 #[test]
 fn a_reset_lets_itself_be_frozen_and_begins_anew_when_it_is_thawed() -> Result<()> {
     let mut loaded = Loaded::new()?;
     let _much = much_to_look_at()?;
     let _fresh = holder("fresh", &["fill:aa:10"])?;
-    let group = Cgroup::new()?;
-    let join = format!("echo $$ > {}/cgroup.procs", group.0.display());
+    let group = Cgroup::new("memory_info-test")?;
+    let join = format!("echo $$ > {}", group.file("cgroup.procs").display());
     let reset = Resetter::start(&join)?;
     group.freeze(true)?;
     ensure!(
@@ -204,7 +172,7 @@ const TRACING: &str = "/sys/kernel/tracing";
 
 /// How often a function is called, of the kernel or (`MODULE:FUNCTION`) of a module; counted until
 /// dropped.
-struct Calls {
+pub struct Calls {
     /// An event that notes the names of tasks changes the scheduler's text, see `OneCpu`.
     _no_names: SysSetting,
 }
@@ -212,7 +180,7 @@ struct Calls {
 impl Calls {
     const SWITCH: &'static str = "/sys/kernel/tracing/events/counted/calls/enable";
 
-    fn of(function: &str) -> Result<Self> {
+    pub fn of(function: &str) -> Result<Self> {
         let no_names = SysSetting::set(format!("{TRACING}/options/record-cmd"), "0")?;
         append("kprobe_events", &format!("p:counted/calls {function}"))?;
         let calls = Self {
@@ -222,7 +190,7 @@ impl Calls {
         Ok(calls)
     }
 
-    fn count(&self) -> Result<u64> {
+    pub fn count(&self) -> Result<u64> {
         let profile = fs::read_to_string(format!("{TRACING}/kprobe_profile"))?;
         let line = profile
             .lines()
