@@ -146,5 +146,5 @@ where
 }
 
 fn microseconds(time: Duration) -> String {
-    format!("{:.1}", time.as_secs_f64() * 1e6)
+    format!("{:.3}", time.as_secs_f64() * 1e6)
 }

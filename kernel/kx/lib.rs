@@ -41,6 +41,7 @@ pub mod syscall;
 pub mod table;
 pub mod target;
 pub mod task;
+mod threads;
 pub mod till;
 pub mod walk;
 pub mod watch;

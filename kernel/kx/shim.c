@@ -94,6 +94,8 @@ struct pid *kx_get_pid(struct pid *pid)
 	return get_pid(pid);
 }
 
+/* threads.rs */
+
 struct mm_struct *kx_thread_mm(struct task_struct *thread)
 {
 	struct mm_struct *mm = NULL;
@@ -107,19 +109,22 @@ struct mm_struct *kx_thread_mm(struct task_struct *thread)
 	return mm;
 }
 
-struct mm_struct *kx_process_mm(struct task_struct *leader)
+/*
+ * The thread of the process of @task that follows @thread, or is the first if
+ * there is none; for an RCU read section in which @thread was on the list.
+ * @task may have left it: what is looked at, its signal_struct, it keeps.
+ */
+struct task_struct *kx_next_thread(const struct task_struct *task, struct task_struct *thread)
 {
-	struct mm_struct *mm = NULL;
-	struct task_struct *thread;
+	struct list_head *threads = &task->signal->thread_head;
 
-	rcu_read_lock();
-	for_each_thread(leader, thread) {
-		mm = kx_thread_mm(thread);
-		if (mm)
-			break;
-	}
-	rcu_read_unlock();
-	return mm;
+	return list_next_or_null_rcu(threads, thread ? &thread->thread_node : threads,
+				     struct task_struct, thread_node);
+}
+
+int kx_is_listed(const struct task_struct *thread)
+{
+	return pid_alive(thread);
 }
 
 /* target.rs */
@@ -160,24 +165,6 @@ int kx_is_dumpable(const struct task_struct *task, struct user_namespace **ns)
 int kx_is_kthread(const struct task_struct *task)
 {
 	return (task->flags & PF_KTHREAD) != 0;
-}
-
-/*
- * The thread of the process of @task that follows @thread, or is the first if
- * there is none; for an RCU read section in which @thread was on the list.
- * @task may have left it: what is looked at, its signal_struct, it keeps.
- */
-struct task_struct *kx_next_thread(const struct task_struct *task, struct task_struct *thread)
-{
-	struct list_head *threads = &task->signal->thread_head;
-
-	return list_next_or_null_rcu(threads, thread ? &thread->thread_node : threads,
-				     struct task_struct, thread_node);
-}
-
-int kx_is_listed(const struct task_struct *thread)
-{
-	return pid_alive(thread);
 }
 
 unsigned int kx_thread_count(const struct task_struct *task)

@@ -34,8 +34,11 @@ void *kx_charged_alloc(size_t size);
 
 /* task.rs */
 struct pid *kx_get_pid(struct pid *pid);
+
+/* threads.rs */
 struct mm_struct *kx_thread_mm(struct task_struct *thread);
-struct mm_struct *kx_process_mm(struct task_struct *leader);
+struct task_struct *kx_next_thread(const struct task_struct *task, struct task_struct *thread);
+int kx_is_listed(const struct task_struct *thread);
 
 /* target.rs */
 int kx_exec_lock(struct task_struct *task);
@@ -43,8 +46,6 @@ void kx_exec_unlock(struct task_struct *task);
 int kx_is_same_process(const struct task_struct *a, const struct task_struct *b);
 int kx_is_dumpable(const struct task_struct *task, struct user_namespace **ns);
 int kx_is_kthread(const struct task_struct *task);
-struct task_struct *kx_next_thread(const struct task_struct *task, struct task_struct *thread);
-int kx_is_listed(const struct task_struct *thread);
 unsigned int kx_thread_count(const struct task_struct *task);
 unsigned long kx_kernel_stacks(const struct task_struct *task);
 int kx_stack_pointer(struct task_struct *thread, const struct mm_struct *mm, u64 *pointer);

@@ -20,8 +20,13 @@ extern "C" {
     pub(crate) fn kx_charged_alloc(size: usize) -> *mut ffi::c_void;
 
     pub(crate) fn kx_get_pid(pid: *mut bindings::pid) -> *mut bindings::pid;
+
     pub(crate) fn kx_thread_mm(thread: *mut bindings::task_struct) -> *mut bindings::mm_struct;
-    pub(crate) fn kx_process_mm(leader: *mut bindings::task_struct) -> *mut bindings::mm_struct;
+    pub(crate) fn kx_next_thread(
+        task: *const bindings::task_struct,
+        thread: *mut bindings::task_struct,
+    ) -> *mut bindings::task_struct;
+    pub(crate) fn kx_is_listed(thread: *const bindings::task_struct) -> ffi::c_int;
 
     pub(crate) fn kx_exec_lock(task: *mut bindings::task_struct) -> ffi::c_int;
     pub(crate) fn kx_exec_unlock(task: *mut bindings::task_struct);
@@ -34,11 +39,6 @@ extern "C" {
         ns: *mut *mut bindings::user_namespace,
     ) -> ffi::c_int;
     pub(crate) fn kx_is_kthread(task: *const bindings::task_struct) -> ffi::c_int;
-    pub(crate) fn kx_next_thread(
-        task: *const bindings::task_struct,
-        thread: *mut bindings::task_struct,
-    ) -> *mut bindings::task_struct;
-    pub(crate) fn kx_is_listed(thread: *const bindings::task_struct) -> ffi::c_int;
     pub(crate) fn kx_thread_count(task: *const bindings::task_struct) -> ffi::c_uint;
     pub(crate) fn kx_kernel_stacks(task: *const bindings::task_struct) -> ffi::c_ulong;
     pub(crate) fn kx_stack_pointer(

@@ -5,18 +5,14 @@
 //! address space belong to the same program; then RCU, then a thread's `alloc_lock`. Nothing is
 //! locked when a function returns.
 //!
-//! # Threads that are gone
-//!
-//! The thread that was named may be reaped at any time, by an exec of another thread too, and then
-//! what its fields point to may be freed: `group_leader`, the neighbours in lists. A reference to a
-//! thread keeps its `signal_struct`, which is the process's as long as there is one, and which has
-//! the list of the threads and the `exec_update_lock`; also its own credentials, as they were.
+//! The thread that was named may be reaped at any time: see [`threads`].
 
-use crate::{mm::Mm, sched, sys};
-use core::{
-    iter::{from_fn, once},
-    ptr::{self, NonNull},
+use crate::{
+    mm::Mm,
+    sched, sys,
+    threads::{self, mm_of},
 };
+use core::ptr::{self, NonNull};
 use kernel::{
     bindings,
     error::to_result,
@@ -24,11 +20,6 @@ use kernel::{
     sync::{aref::ARef, rcu},
     task::Task,
 };
-
-/// Threads that are looked at in one RCU read section, unless the thread at which one ended was
-/// gone when the next should go on. Few, as whoever is preempted in such a section keeps the whole
-/// machine waiting for its end: for seconds, where thousands want to run.
-const BATCH: usize = 256;
 
 /// A process, by one of its threads.
 pub struct Target(ARef<Task>);
@@ -58,14 +49,25 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// [`EPERM`]; [`EINTR`] if the current task was killed while it waited for an exec.
+    /// [`EPERM`]; [`EINTR`] if the current task was killed while it waited for an exec; and those of
+    /// [`sched::breathe_or_freeze`].
     pub fn access(&self) -> Result<Option<ARef<Mm>>> {
         // SAFETY: The task is valid, and with it its `signal_struct`.
         to_result(unsafe { sys::kx_exec_lock(self.0.as_ptr()) })?;
-        let (may, mm) = self.with_owner(|thread, mm| (may_inspect(thread), mm));
+        let found = self.owned_if_allowed();
         // SAFETY: Locked above by the current task.
         unsafe { sys::kx_exec_unlock(self.0.as_ptr()) };
-        if may {
+        found
+    }
+
+    /// [`access`](Self::access), for whom holds the `exec_update_lock`.
+    fn owned_if_allowed(&self) -> Result<Option<ARef<Mm>>> {
+        let (other, mm) = match mm_of(&self.0) {
+            Some(mm) => (None, Some(mm)),
+            None => self.first_owner()?.unzip(),
+        };
+        let judged = other.as_deref().unwrap_or(&self.0);
+        if may_inspect(judged) {
             Ok(mm)
         } else {
             Err(EPERM)
@@ -73,23 +75,25 @@ impl Target {
     }
 
     /// Whether `mm` is its address space still: it has neither ended nor become another program.
-    pub fn still_has(&self, mm: &Mm) -> bool {
-        let now = self.with_owner(|_, now| now);
-        now.is_some_and(|now| ptr::eq::<Mm>(&*now, mm))
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sched::breathe_or_freeze`].
+    pub fn still_has(&self, mm: &Mm) -> Result<bool> {
+        // SAFETY: The task is valid. The pointer is only compared, with one to what is kept.
+        let named = unsafe { (&raw const (*self.0.as_ptr()).mm).read_volatile() };
+        if !named.is_null() {
+            return Ok(ptr::eq(named, mm.as_raw()));
+        }
+        let owner = self.first_owner()?;
+        Ok(owner.is_some_and(|(_, now)| ptr::eq::<Mm>(&*now, mm)))
     }
 
-    /// Calls `view` with the thread that was named or, if it has no address space any more, the
-    /// first one of its process that has; and with the address space. If there is none, with the
-    /// thread that was named.
-    fn with_owner<T>(&self, view: impl FnOnce(&Task, Option<ARef<Mm>>) -> T) -> T {
-        let guard = rcu::read_lock();
-        // `chain` alone might also mean that of `pin_init`.
-        let threads = Iterator::chain(once(&*self.0), self.threads_after(&guard, None));
-        let mut owners = threads.filter_map(|thread| mm_of(thread).map(|mm| (thread, mm)));
-        match owners.next() {
-            Some((thread, mm)) => view(thread, Some(mm)),
-            None => view(&self.0, None),
-        }
+    /// The first of its threads that has an address space, and that.
+    fn first_owner(&self) -> Result<Option<(ARef<Task>, ARef<Mm>)>> {
+        threads::find(&self.0, sched::breathe_or_freeze, |thread| {
+            mm_of(thread).map(|mm| (thread.into(), mm))
+        })
     }
 
     /// Whether it is a thread of the kernel's own.
@@ -113,95 +117,20 @@ impl Target {
 
     /// Calls `each` with the user stack pointer of each of its threads that lives in `mm`, with some
     /// perhaps more than once. That of a thread which runs is as it was when it last entered the
-    /// kernel. Holds a reference to one thread and no more, however many there are.
-    ///
-    /// New threads join the list at its end. So whoever goes on behind a thread of the list misses
-    /// nobody; if that one is gone meanwhile, all is begun anew, with twice as much in a section, so
-    /// that nobody who ends threads in time can keep this from coming to an end.
+    /// kernel.
     ///
     /// # Errors
     ///
-    /// [`EINTR`] if the current task was killed.
+    /// Those of [`sched::breathe_or_freeze`].
     pub fn each_stack_pointer(&self, mm: &Mm, mut each: impl FnMut(u64)) -> Result {
-        let (mut last, mut batch) = (None, BATCH);
-        loop {
-            match self.some_stack_pointers(mm, last.as_deref(), batch, &mut each) {
-                Batch::All => return Ok(()),
-                Batch::Upto(thread) => last = Some(thread),
-                Batch::Lost => (last, batch) = (None, batch.saturating_mul(2)),
-            }
-            sched::breathe()?;
-        }
-    }
-
-    /// The same for `most` threads from that on which follows `last`.
-    fn some_stack_pointers(
-        &self,
-        mm: &Mm,
-        last: Option<&Task>,
-        most: usize,
-        each: &mut impl FnMut(u64),
-    ) -> Batch {
-        let guard = rcu::read_lock();
-        if last.is_some_and(|last| !is_listed(last)) {
-            return Batch::Lost;
-        }
-        let mut seen = 0;
-        for thread in self.threads_after(&guard, last) {
+        let nothing = threads::find(&self.0, sched::breathe_or_freeze, |thread| {
             if let Some(pointer) = stack_pointer(thread, mm) {
                 each(pointer);
             }
-            seen += 1;
-            if seen >= most {
-                return Batch::Upto(thread.into());
-            }
-        }
-        Batch::All
+            None::<()>
+        });
+        nothing.map(drop)
     }
-
-    /// Its threads behind `last`, which must have been [listed](is_listed) within this section, or
-    /// all of them.
-    fn threads_after<'a>(
-        &'a self,
-        _section: &'a rcu::Guard,
-        last: Option<&Task>,
-    ) -> impl Iterator<Item = &'a Task> {
-        let mut last = last.map_or(ptr::null_mut(), Task::as_ptr);
-        let next = move || {
-            // SAFETY: In an RCU read section, in which `last` was on the list: by this function's
-            // condition, or because it was found there. The task of `self` is valid.
-            last = unsafe { sys::kx_next_thread(self.0.as_ptr(), last) };
-            // SAFETY: Valid or NULL; tasks are freed after the section that the reference is
-            // bound to.
-            unsafe { last.cast::<Task>().as_ref() }
-        };
-        from_fn(next).fuse()
-    }
-}
-
-/// How far a look at some threads went.
-enum Batch {
-    /// To the end.
-    All,
-    /// To this thread.
-    Upto(ARef<Task>),
-    /// Nowhere: the thread behind which to go on is gone.
-    Lost,
-}
-
-/// Whether a thread is on the list of its process's threads. Within an RCU read section in which it
-/// was, what follows it there can be looked at.
-fn is_listed(thread: &Task) -> bool {
-    // SAFETY: The task is valid.
-    unsafe { sys::kx_is_listed(thread.as_ptr()) != 0 }
-}
-
-/// The address space of a thread, without asking whether the current task may look into it.
-fn mm_of(thread: &Task) -> Option<ARef<Mm>> {
-    // SAFETY: The task is valid.
-    let mm = NonNull::new(unsafe { sys::kx_thread_mm(thread.as_ptr()) })?;
-    // SAFETY: `kx_thread_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
-    Some(unsafe { ARef::from_raw(mm.cast()) })
 }
 
 /// The user stack pointer of a thread, if it lives in `mm`.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The processes of the system.
 //!
-//! Locks: RCU read sections only, within which a task's `alloc_lock` is taken. Nothing is locked
-//! when a function returns; what it returns is held by references.
+//! Locks: RCU read sections of bounded length only, within which a task's `alloc_lock` is taken.
+//! Nothing is locked when a function returns; what it returns is held by references.
 
 use crate::{
     mm::{Mm, MmWithUser},
-    sched, sys,
+    sched, sys, threads,
 };
 use core::{num::NonZeroI32, ptr::NonNull};
 use kernel::{
@@ -14,6 +14,7 @@ use kernel::{
     pid_namespace::PidNamespace,
     prelude::*,
     sync::{aref::ARef, rcu},
+    task::Task,
 };
 
 /// Bytes of a `comm`, its NUL included.
@@ -125,11 +126,10 @@ impl Pid {
         // SAFETY: In an RCU read section; the pointer is valid by the invariant.
         let leader =
             unsafe { bindings::pid_task(self.0.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
-        // SAFETY: In the same section.
-        let mm = unsafe { address_space(NonNull::new(leader)?) }?;
-        // Giving up the reference, should it be the last, may take its time.
+        // SAFETY: Valid or NULL, in the same section.
+        let leader = ARef::from(unsafe { leader.cast::<Task>().as_ref() }?);
         drop(guard);
-        mm.mmget_not_zero()
+        address_space(&leader)?.mmget_not_zero()
     }
 }
 
@@ -173,8 +173,8 @@ pub fn first_from(number: i32) -> Result<Option<Process>> {
         // SAFETY: As above.
         let leader = unsafe { bindings::pid_task(pid.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
         if let Some(leader) = NonNull::new(leader) {
-            // SAFETY: `leader` is valid as long as the section lasts.
-            return Ok(Some(unsafe { describe(number, pid, leader) }));
+            // SAFETY: Both were found in this section.
+            return Ok(Some(unsafe { describe(guard, number, pid, leader) }));
         }
         // Not a process but a thread, or one that is on its way out.
         drop(guard);
@@ -189,7 +189,7 @@ pub fn first_from(number: i32) -> Result<Option<Process>> {
 /// The process that bears `number` in the pid namespace of the current task. The numbers of other
 /// threads than a process's first are not found.
 pub fn find(number: i32) -> Option<Process> {
-    let _guard = rcu::read_lock();
+    let guard = rcu::read_lock();
     // SAFETY: In an RCU read section.
     let pid = NonNull::new(unsafe { bindings::find_vpid(number) })?;
     // SAFETY: As above, and `pid` is valid as long as the section lasts.
@@ -198,13 +198,14 @@ pub fn find(number: i32) -> Option<Process> {
     // SAFETY: `pid` and the initial namespace are valid.
     let number = unsafe { bindings::pid_nr_ns(pid.as_ptr(), &raw mut bindings::init_pid_ns) };
     // SAFETY: Both were found in this section.
-    Some(unsafe { describe(number, pid, leader) })
+    Some(unsafe { describe(guard, number, pid, leader) })
 }
 
 /// # Safety
 ///
-/// In an RCU read section in which `pid` and `leader` were found.
+/// `pid` and `leader` were found in this RCU read section.
 unsafe fn describe(
+    section: rcu::Guard,
     number: i32,
     pid: NonNull<bindings::pid>,
     leader: NonNull<bindings::task_struct>,
@@ -214,29 +215,30 @@ unsafe fn describe(
     // SAFETY: As above; a task does not change sides.
     let flags = unsafe { (&raw const (*leader.as_ptr()).flags).read_volatile() };
     // SAFETY: By this function's requirements.
-    let mm = unsafe { address_space(leader) };
-    // SAFETY: By this function's requirements.
     unsafe { sys::kx_get_pid(pid.as_ptr()) };
+    // SAFETY: As above.
+    let leader = ARef::from(unsafe { leader.cast::<Task>().as_ref() });
+    drop(section);
     Process {
         number,
         // INVARIANT: The reference was taken just above.
         pid: Pid(pid),
         comm,
         is_kernel_thread: flags & bindings::PF_KTHREAD != 0,
-        mm,
+        mm: address_space(&leader),
     }
 }
 
-/// The address space of the first thread of a process that has one.
-///
-/// # Safety
-///
-/// In an RCU read section in which `leader` was found.
-unsafe fn address_space(leader: NonNull<bindings::task_struct>) -> Option<ARef<Mm>> {
-    // SAFETY: By this function's requirements.
-    let mm = NonNull::new(unsafe { sys::kx_process_mm(leader.as_ptr()) })?;
-    // SAFETY: `kx_process_mm` took a reference of the `mmgrab` kind, which goes to the `ARef`.
-    Some(unsafe { ARef::from_raw(mm.cast()) })
+/// The address space of the first thread of a process that has one. To be called where sleeping is
+/// allowed.
+fn address_space(leader: &Task) -> Option<ARef<Mm>> {
+    let pace = || {
+        sched::cond_resched();
+        Ok(())
+    };
+    // The pace has no errors: at worst, all threads of one process are looked at.
+    let first = || threads::find(leader, pace, threads::mm_of).ok().flatten();
+    threads::mm_of(leader).or_else(first)
 }
 
 /// Calls `view` with the pid namespace of the current task.

@@ -172,7 +172,7 @@ pub struct Walked {
 ///
 /// # Errors
 ///
-/// [`EINTR`] if the current task was killed, or what the visitor's `prepare` returned.
+/// Those of [`sched::breathe_or_freeze`], and what the visitor's `prepare` returned.
 pub fn walk_while<P: Deref<Target = MmWithUser>>(
     pin: impl FnMut() -> Option<P>,
     table: &mut Table,
@@ -204,7 +204,7 @@ fn walk_pinned<P: Deref<Target = MmWithUser>>(
 ) -> Result<Walked> {
     let (mut address, mut longest_lock) = (Some(range.start), 0);
     while let Some(from) = address {
-        sched::breathe()?;
+        sched::breathe_or_freeze()?;
         visitor.prepare()?;
         let Some(mm) = pin() else {
             break;

@@ -4,12 +4,16 @@
 use crate::{count::Count, pointers::Pointers};
 use kernel::prelude::*;
 use kx::{
-    mm::{self, Mm, MmWithUser},
+    mm::{self, MmWithUser},
     sched,
     target::Target,
     walk::{self, Table},
 };
 use model::memuse::{Kind, PAGE_SIZE};
+
+/// How often a process that becomes another program is looked at. One that could do so at each look
+/// would keep its caller busy for ever.
+const LOOKS: usize = 16;
 
 /// Bytes of the kind with this number in the process with this pid, as the caller numbers it.
 ///
@@ -19,21 +23,25 @@ use model::memuse::{Kind, PAGE_SIZE};
 /// - [`EINVAL`]: there is no such kind.
 /// - [`EPERM`]: the process is another user's, or guarded, and the caller has no right to trace it.
 /// - [`EFAULT`]: its page tables are corrupt.
-/// - [`ENOMEM`], and [`EINTR`] if the caller was killed.
+/// - [`EAGAIN`]: at each of [`LOOKS`] looks it became another program.
+/// - [`ENOMEM`], and those of [`sched::breathe_or_freeze`].
 pub(crate) fn memuse(pid: i32, kind: i32) -> Result<u64> {
     let target = Target::find(pid).ok_or(ESRCH)?;
     let kind = Kind::from_number(kind).ok_or(EINVAL)?;
-    loop {
+    for _ in 0..LOOKS {
         let Some(mm) = target.access()? else {
             return without_mm(&target, kind);
         };
-        let bytes = with_mm(&target, &mm, kind)?;
-        if target.still_has(&mm) {
-            return Ok(bytes);
+        if let Some(users) = mm.mmget_not_zero() {
+            let bytes = with_mm(&target, &users, kind)?;
+            if target.still_has(&mm)? {
+                return Ok(bytes);
+            }
         }
         // It has ended, or become another program: look again.
-        sched::breathe()?;
+        sched::breathe_or_freeze()?;
     }
+    Err(EAGAIN)
 }
 
 /// Kernel threads have a stack and no memory of their own; others have ended.
@@ -45,17 +53,16 @@ fn without_mm(target: &Target, kind: Kind) -> Result<u64> {
     }
 }
 
-fn with_mm(target: &Target, mm: &Mm, kind: Kind) -> Result<u64> {
-    let users = mm.mmget_not_zero().ok_or(ESRCH)?;
+fn with_mm(target: &Target, mm: &MmWithUser, kind: Kind) -> Result<u64> {
     Ok(match kind {
         Kind::KernelStack => target.kernel_stack_bytes(),
         Kind::PageTables => mm::page_table_bytes(mm),
-        Kind::Swapped => mm::swapped_pages(&users).saturating_mul(PAGE_SIZE),
+        Kind::Swapped => mm::swapped_pages(mm).saturating_mul(PAGE_SIZE),
         Kind::ThreadStacks | Kind::Anonymous => {
-            present_bytes(&users, kind, Some(Pointers::new(target, mm)))?
+            present_bytes(mm, kind, Some(Pointers::new(target, mm)))?
         }
         Kind::CallStack | Kind::All | Kind::Heap | Kind::File | Kind::Shared | Kind::Vdso => {
-            present_bytes(&users, kind, None)?
+            present_bytes(mm, kind, None)?
         }
     })
 }

@@ -44,7 +44,8 @@ impl<'a> Pointers<'a> {
     }
 
     /// Whether `range` holds one; `None` if [`prepare`](Self::prepare) must be called before that
-    /// can be said.
+    /// can be said. It can be said after that, even if the range grows downwards meanwhile: then
+    /// what it has gained does not count.
     pub(crate) fn any_in(&mut self, range: &Range<u64>) -> Option<bool> {
         let known = self.lowest.as_ref().and_then(|lowest| lowest.any_in(range));
         if known.is_none() {
@@ -57,7 +58,7 @@ impl<'a> Pointers<'a> {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`]; [`EINTR`] if the current task was killed.
+    /// [`ENOMEM`], and those of [`kx::sched::breathe_or_freeze`].
     pub(crate) fn prepare(&mut self) -> Result {
         let Some(from) = self.from.take() else {
             return Ok(());

@@ -2,7 +2,7 @@
 //! What several tests need and `workloads` does not have.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use anyhow::{ensure, Context, Result};
@@ -80,44 +80,6 @@ impl Drop for Swap {
     }
 }
 
-/// A control group, removed when dropped.
-pub struct Cgroup(PathBuf);
-
-impl Cgroup {
-    /// Makes one without members.
-    pub fn new(name: &str) -> Result<Self> {
-        let path = Path::new("/sys/fs/cgroup").join(name);
-        fs::create_dir(&path).context("no control groups")?;
-        Ok(Self(path))
-    }
-
-    /// Where pids are written to that shall be members.
-    pub fn members(&self) -> PathBuf {
-        self.0.join("cgroup.procs")
-    }
-
-    /// Freezes the members, or thaws them, and waits until that is done.
-    pub fn freeze(&self, freeze: bool) -> Result<()> {
-        fs::write(self.0.join("cgroup.freeze"), if freeze { "1" } else { "0" })?;
-        let event = format!("frozen {}\n", u8::from(freeze));
-        wait_until(&event, || {
-            Ok(fs::read_to_string(self.0.join("cgroup.events"))?.contains(&event))
-        })
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = self.freeze(false);
-        let emptied = wait_until("the group is empty", || {
-            Ok(fs::read_to_string(self.members())?.is_empty())
-        });
-        if let Err(error) = emptied.and_then(|()| Ok(fs::remove_dir(&self.0)?)) {
-            eprintln!("{error:#}");
-        }
-    }
-}
-
 /// Whether storms shall last, as `cargo xtask test --long` asks.
 pub fn is_long() -> bool {
     std::env::var("PAGELENS_LONG").as_deref() == Ok("1")
@@ -147,5 +109,59 @@ impl OneCpu {
 impl Drop for OneCpu {
     fn drop(&mut self) {
         let _ = rustix::thread::sched_setaffinity(None, &self.0);
+    }
+}
+
+/// A control group below the root, removed when dropped.
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Makes it, with a memory controller.
+    pub fn new(name: &str) -> Result<Self> {
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")?;
+        let path = PathBuf::from("/sys/fs/cgroup").join(name);
+        fs::create_dir(&path).context("no control groups")?;
+        Ok(Self(path))
+    }
+
+    /// One of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The number that stands behind `name` in a file of lines.
+    pub fn value(&self, file: &str, name: &str) -> Result<u64> {
+        let text = fs::read_to_string(self.file(file))?;
+        let mut words = text.split_whitespace();
+        words.find(|word| *word == name);
+        Ok(words.next().with_context(|| name.to_owned())?.parse()?)
+    }
+
+    /// Freezes it or thaws it, and waits for that.
+    pub fn freeze(&self, freeze: bool) -> Result<()> {
+        fs::write(self.file("cgroup.freeze"), if freeze { "1" } else { "0" })?;
+        wait_until("the group is frozen or thawed", || {
+            Ok(self.value("cgroup.events", "frozen")? == u64::from(freeze))
+        })
+    }
+
+    /// The number that is all that a file holds.
+    pub fn number(&self, file: &str) -> Result<u64> {
+        Ok(fs::read_to_string(self.file(file))?.trim().parse()?)
+    }
+
+    /// Makes a process a member.
+    pub fn take(&self, pid: u32) -> Result<()> {
+        Ok(fs::write(self.file("cgroup.procs"), pid.to_string())?)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = self.freeze(false);
+        let removed = wait_until("the group is empty", || Ok(fs::remove_dir(&self.0).is_ok()));
+        if let Err(error) = removed {
+            eprintln!("{error:#}");
+        }
     }
 }

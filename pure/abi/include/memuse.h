@@ -6,7 +6,8 @@
  *
  * Returns -1 and sets errno: ENOSYS (the module is not loaded), EINVAL (no such
  * type), ESRCH (no such process, or it ended meanwhile), EPERM (another user's
- * process), EFAULT (its page tables are broken), ENOMEM.
+ * process), EFAULT (its page tables are broken), EAGAIN (it became another
+ * program at each of many looks), ENOMEM.
  */
 #ifndef PAGELENS_MEMUSE_H
 #define PAGELENS_MEMUSE_H

@@ -74,16 +74,18 @@ impl<R: DerefMut<Target = [u64]>> Lowest<R> {
         }
     }
 
-    /// Whether `range` holds one of them; `None` if that is not known.
+    /// Whether `range` holds one of them; `None` if that is not known, which is when all that are
+    /// kept lie below `range`, and others were offered.
     ///
-    /// It is known after a start from the range's own start.
+    /// What lies below the bound of the last start counts for nothing, even if `range` reaches there:
+    /// a range may have grown downwards since it was asked about first. So it is known after a start
+    /// from the range's own start, whatever becomes of the range meanwhile, and bounds only rise.
     pub fn any_in(&self, range: &Range<u64>) -> Option<bool> {
         let kept = self.room.get(..self.len).unwrap_or_default();
         let first = kept.partition_point(|&number| number < range.start);
         match kept.get(first) {
-            Some(&number) if number < range.end => Some(true),
-            // The next is beyond the range, or there is none.
-            next => (range.start >= self.from && (next.is_some() || self.has_all)).then_some(false),
+            Some(&number) => Some(number < range.end),
+            None => self.has_all.then_some(false),
         }
     }
 }

@@ -7,7 +7,7 @@ mod interface;
 mod ksm;
 mod meaning;
 mod namespaces;
-mod neighbours;
+pub mod neighbours;
 mod oracle;
 mod readers;
 mod storms;

@@ -95,7 +95,7 @@ fn a_reset_lets_itself_be_frozen_and_begins_anew_when_it_is_thawed() -> Result<(
     let _much = much_to_look_at()?;
     let _fresh = holder("fresh", &["fill:aa:10"])?;
     let group = Cgroup::new("memory_info-test")?;
-    let join = format!("echo $$ > {}", group.members().display());
+    let join = format!("echo $$ > {}", group.file("cgroup.procs").display());
     let reset = Resetter::start(&join)?;
     group.freeze(true)?;
     ensure!(
@@ -172,7 +172,7 @@ const TRACING: &str = "/sys/kernel/tracing";
 
 /// How often a function is called, of the kernel or (`MODULE:FUNCTION`) of a module; counted until
 /// dropped.
-struct Calls {
+pub struct Calls {
     /// An event that notes the names of tasks changes the scheduler's text, see `OneCpu`.
     _no_names: SysSetting,
 }
@@ -180,7 +180,7 @@ struct Calls {
 impl Calls {
     const SWITCH: &'static str = "/sys/kernel/tracing/events/counted/calls/enable";
 
-    fn of(function: &str) -> Result<Self> {
+    pub fn of(function: &str) -> Result<Self> {
         let no_names = SysSetting::set(format!("{TRACING}/options/record-cmd"), "0")?;
         append("kprobe_events", &format!("p:counted/calls {function}"))?;
         let calls = Self {
@@ -190,7 +190,7 @@ impl Calls {
         Ok(calls)
     }
 
-    fn count(&self) -> Result<u64> {
+    pub fn count(&self) -> Result<u64> {
         let profile = fs::read_to_string(format!("{TRACING}/kprobe_profile"))?;
         let line = profile
             .lines()

@@ -50,11 +50,15 @@ fn a_program_with_some_of_everything_has_the_figures_that_proc_gives() -> Result
 #[test]
 fn what_is_made_is_what_is_counted() -> Result<()> {
     let loaded = Loaded::new()?;
-    let always = SysSetting::huge_pages("always")?;
+    // Where all memory may be huge, malloc's untouched part of the heap becomes present with what
+    // is made above it, if the borders of huge pages happen to lie so.
+    let advised = SysSetting::huge_pages("madvise")?;
     let file_pages = std::fs::metadata("/lab/busybox")?.len().div_ceil(PAGE);
     let mut holder = Workload::start("holder", &["rw:00:1", "file:/lab/busybox"])?;
     let pid = holder.pid();
-    let huge = always.as_ref().map(|_| ("huge:dd:1", Kind::Anonymous, 512));
+    let huge = advised
+        .as_ref()
+        .map(|_| ("huge:dd:1", Kind::Anonymous, 512));
     let steps = [
         ("rw:bb:200", Kind::Anonymous, 200),
         ("zero:300", Kind::Anonymous, 0),

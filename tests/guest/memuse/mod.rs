@@ -4,6 +4,7 @@
 mod crowds;
 mod document;
 mod faults;
+mod freezer;
 mod interface;
 mod kinds;
 mod neighbours;

@@ -85,7 +85,7 @@ fn who_waits_for_a_cleanup_can_be_frozen_and_goes_on_waiting() -> Result<()> {
     let group = Cgroup::new("pf_stat-test")?;
     let mut tracker = while_a_cleanup_waits(|| {
         let mut tracker = waiting_tracker()?;
-        fs::write(group.members(), tracker.id().to_string())?;
+        group.take(tracker.id())?;
         group.freeze(true)?;
         group.freeze(false)?;
         wait_until("it ended or waits again", || {

@@ -38,7 +38,8 @@ impl Memuse {
     ///
     /// # Errors
     /// [`Error::Memuse`] with `ENOSYS` without the module, `ESRCH` if there is no such process or it
-    /// ended meanwhile, `EPERM` if it is another user's, `EFAULT` if its page tables are corrupt.
+    /// ended meanwhile, `EPERM` if it is another user's, `EFAULT` if its page tables are corrupt,
+    /// `EAGAIN` if it became another program at each of many looks.
     pub fn bytes(&self, pid: u32, kind: Kind) -> Result<u64> {
         // No process has a pid that does not fit, nor this one.
         let number = i32::try_from(pid).unwrap_or(-1);

@@ -20,7 +20,7 @@ fn nothing_is_known_before_the_first_round() {
 }
 
 #[test]
-fn what_lies_beyond_the_numbers_kept_or_before_the_bound_is_not_known() {
+fn what_lies_beyond_the_numbers_kept_is_not_known() {
     let mut lowest = Lowest::new(vec![0; 2]);
     offered(&mut lowest, 10, &[50, 5, 30, 20, 40]);
     assert_eq!(lowest.any_in(&(10..20)), Some(false));
@@ -28,12 +28,31 @@ fn what_lies_beyond_the_numbers_kept_or_before_the_bound_is_not_known() {
     assert_eq!(lowest.any_in(&(21..30)), Some(false));
     assert_eq!(lowest.any_in(&(30..31)), Some(true));
     assert_eq!(lowest.any_in(&(31..40)), None);
-    assert_eq!(lowest.any_in(&(0..10)), None);
+    // What is below the bound counts for nothing: 5 does not.
+    assert_eq!(lowest.any_in(&(0..10)), Some(false));
     // It holds 20 all the same.
     assert_eq!(lowest.any_in(&(0..25)), Some(true));
     offered(&mut lowest, 31, &[50, 5, 30, 20, 40]);
     assert_eq!(lowest.any_in(&(31..40)), Some(false));
     assert_eq!(lowest.any_in(&(51..u64::MAX)), Some(false));
+}
+
+/// A mapping that grows downwards by a page while all threads are looked at for its sake.
+#[test]
+fn a_range_whose_start_falls_at_each_round_is_known_after_one() {
+    let stack_pointers = [5, 15, 25, 900, 950, 990];
+    let mut lowest = Lowest::new(vec![0; 2]);
+    offered(&mut lowest, 0, &stack_pointers);
+    let (mut start, mut rounds) = (500, 0);
+    while lowest.any_in(&(start..1000)).is_none() {
+        rounds += 1;
+        assert!(rounds < 100, "no end, at {start}");
+        offered(&mut lowest, start, &stack_pointers[3..]);
+        start -= 1;
+    }
+    assert_eq!(rounds, 1);
+    assert_eq!(lowest.any_in(&(start..1000)), Some(true));
+    assert_eq!(lowest.any_in(&(start..900)), Some(false));
 }
 
 proptest! {
