@@ -7,7 +7,7 @@
 //! what procfs calls the owner only through that; `struct proc_ops` has no such field.)
 
 use crate::{
-    chunked::quiet,
+    charged,
     sys::{self, ProcOps},
 };
 use core::{marker::PhantomData, ptr::NonNull};
@@ -76,7 +76,7 @@ impl<T: Handler> ProcFile<T> {
     ///
     /// [`ENOMEM`], also if the name is taken.
     pub fn new(name: &CStr, mode: u16, handler: T) -> Result<Self> {
-        let handler = KBox::into_raw(KBox::new(handler, quiet())?);
+        let handler = KBox::into_raw(KBox::new(handler, charged::flags())?);
         // SAFETY: All pointers are valid; the operations are a constant of the module, which
         // outlives the entry, and so does the handler by the second invariant. What `Calls`
         // requires is what procfs promises: no call but between a successful open and the release,

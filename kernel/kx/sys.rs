@@ -17,6 +17,7 @@ extern "C" {
     pub(crate) fn kx_log_ratelimit() -> ffi::c_int;
 
     pub(crate) fn kx_page_alloc() -> *mut ffi::c_void;
+    pub(crate) fn kx_charged_flags() -> bindings::gfp_t;
     pub(crate) fn kx_charged_alloc(size: usize) -> *mut ffi::c_void;
 
     pub(crate) fn kx_get_pid(pid: *mut bindings::pid) -> *mut bindings::pid;

@@ -19,13 +19,7 @@ use kernel::{
     sync::{Arc, Mutex},
     uaccess::{UserSliceReader, UserSliceWriter},
 };
-use kx::{
-    chunked::{quiet, Text},
-    frame::Memory,
-    log,
-    procfile::Handler,
-    task,
-};
+use kx::{charged, chunked::Text, frame::Memory, log, procfile::Handler, task};
 use model::memory_info::{Command, Failure, COMMAND_MAX, ERROR, SUCCESS};
 
 /// The result of a command.
@@ -70,7 +64,7 @@ impl MemoryInfoFile {
         };
         let shared = Arc::pin_init(
             pin_init!(Shared { memory, state <- new_mutex!(state, "memory_info.state") }),
-            quiet(),
+            charged::flags(),
         )?;
         Ok(Self { shared })
     }
@@ -102,7 +96,7 @@ impl Handler for MemoryInfoFile {
         let view = View { answer, text: None };
         KBox::pin_init(
             pin_init!(Open { shared, view <- new_mutex!(view, "memory_info.view") }),
-            quiet(),
+            charged::flags(),
         )
     }
 
@@ -191,7 +185,7 @@ impl Shared {
     fn del(&self, name: &[u8]) -> Result<Answer> {
         let mut state = self.state.lock();
         let index = find(&state.snapshot, name)?;
-        let without = Arc::new(state.snapshot.without(index)?, quiet())?;
+        let without = Arc::new(state.snapshot.without(index)?, charged::flags())?;
         let old = core::mem::replace(&mut state.snapshot, without);
         drop(state);
         drop(old);
@@ -221,7 +215,7 @@ fn take(memory: &Memory) -> Result<Arc<Snapshot>> {
     } = Snapshot::take(memory)?;
     LONGEST_LOCK_NS.set(longest_lock.unsigned_abs());
     UNSETTLED.set(unsettled);
-    Ok(Arc::new(snapshot, quiet())?)
+    Ok(Arc::new(snapshot, charged::flags())?)
 }
 
 fn find(snapshot: &Snapshot, name: &[u8]) -> Result<usize> {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What several tests need and `workloads` does not have.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use anyhow::{ensure, Context, Result};
@@ -75,6 +77,68 @@ impl Swap {
 impl Drop for Swap {
     fn drop(&mut self) {
         let _ = shell("swapoff /dev/zram0; echo 1 > /sys/block/zram0/reset; rmmod zram");
+    }
+}
+
+/// A control group below the root, removed when dropped.
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Makes it, with a memory controller.
+    pub fn new(name: &str) -> Result<Self> {
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")?;
+        let path = PathBuf::from("/sys/fs/cgroup").join(name);
+        fs::create_dir(&path).context("no control groups")?;
+        Ok(Self(path))
+    }
+
+    /// One of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The number that stands behind `name` in a file of lines.
+    pub fn value(&self, file: &str, name: &str) -> Result<u64> {
+        let text = fs::read_to_string(self.file(file))?;
+        let mut words = text.split_whitespace();
+        words.find(|word| *word == name);
+        Ok(words.next().with_context(|| name.to_owned())?.parse()?)
+    }
+
+    /// Freezes it or thaws it, and waits for that.
+    pub fn freeze(&self, freeze: bool) -> Result<()> {
+        fs::write(self.file("cgroup.freeze"), if freeze { "1" } else { "0" })?;
+        wait_until("the group is frozen or thawed", || {
+            Ok(self.value("cgroup.events", "frozen")? == u64::from(freeze))
+        })
+    }
+
+    /// The number that is all that a file holds.
+    pub fn number(&self, file: &str) -> Result<u64> {
+        Ok(fs::read_to_string(self.file(file))?.trim().parse()?)
+    }
+
+    /// Makes a process a member.
+    pub fn take(&self, pid: u32) -> Result<()> {
+        Ok(fs::write(self.file("cgroup.procs"), pid.to_string())?)
+    }
+
+    /// Does something as a member.
+    pub fn join<T>(&self, action: impl FnOnce() -> T) -> Result<T> {
+        fs::write(self.file("cgroup.procs"), "0")?;
+        let done = action();
+        fs::write("/sys/fs/cgroup/cgroup.procs", "0")?;
+        Ok(done)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = self.freeze(false);
+        let removed = wait_until("the group is empty", || Ok(fs::remove_dir(&self.0).is_ok()));
+        if let Err(error) = removed {
+            eprintln!("{error:#}");
+        }
     }
 }
 

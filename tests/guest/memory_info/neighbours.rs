@@ -3,7 +3,6 @@
 //! came first.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -14,7 +13,7 @@ use workloads::{Module, SysSetting, Workload};
 
 use super::{holder, pages_in_groups, Loaded};
 use crate::runner::skip;
-use crate::support::{shell_output, wait_until};
+use crate::support::{shell_output, wait_until, Cgroup};
 
 /// Processes of different names that hold the same memory, so much that a `RESET` takes long.
 ///
@@ -90,44 +89,13 @@ fn probes_are_taken_away_while_a_reset_is_under_way() -> Result<()> {
     reset.finish()
 }
 
-/// A control group, removed when dropped.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new() -> Result<Self> {
-        let path = PathBuf::from("/sys/fs/cgroup/memory_info-test");
-        fs::create_dir(&path).context("no control groups")?;
-        Ok(Self(path))
-    }
-
-    fn freeze(&self, freeze: bool) -> Result<()> {
-        fs::write(self.0.join("cgroup.freeze"), if freeze { "1" } else { "0" })?;
-        let event = format!("frozen {}\n", u8::from(freeze));
-        wait_until(&event, || {
-            Ok(fs::read_to_string(self.0.join("cgroup.events"))?.contains(&event))
-        })
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = self.freeze(false);
-        let emptied = wait_until("the group is empty", || {
-            Ok(fs::read_to_string(self.0.join("cgroup.procs"))?.is_empty())
-        });
-        if let Err(error) = emptied.and_then(|()| Ok(fs::remove_dir(&self.0)?)) {
-            eprintln!("{error:#}");
-        }
-    }
-}
-
 #[test]
 fn a_reset_lets_itself_be_frozen_and_begins_anew_when_it_is_thawed() -> Result<()> {
     let mut loaded = Loaded::new()?;
     let _much = much_to_look_at()?;
     let _fresh = holder("fresh", &["fill:aa:10"])?;
-    let group = Cgroup::new()?;
-    let join = format!("echo $$ > {}/cgroup.procs", group.0.display());
+    let group = Cgroup::new("memory_info-test")?;
+    let join = format!("echo $$ > {}", group.file("cgroup.procs").display());
     let reset = Resetter::start(&join)?;
     group.freeze(true)?;
     ensure!(
@@ -142,6 +110,33 @@ fn a_reset_lets_itself_be_frozen_and_begins_anew_when_it_is_thawed() -> Result<(
         let program = loaded.info.program(name.as_bytes())?;
         assert_eq!(program.duplicates, pages_in_groups(pages, 1), "{name}");
     }
+    Ok(())
+}
+
+#[test]
+fn who_makes_a_snapshot_pays_for_it_and_too_little_memory_kills_nobody() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    // 16 bytes of each page are noted.
+    let _much = holder("much", &["fill:aa:65536"])?;
+    let group = Cgroup::new("memory_info-test")?;
+    group.join(|| loaded.info.reset())??;
+    let lists = group.value("memory.stat", "vmalloc")?;
+    ensure!(lists >= 2 * 4096, "{lists} bytes of lists were paid for");
+    loaded.info.reset()?;
+    wait_until("the snapshot is given back", || {
+        Ok(group.value("memory.stat", "vmalloc")? == 0)
+    })?;
+    let before = loaded.info.program(b"much")?;
+    fs::write(group.file("memory.max"), (512 << 10).to_string())?;
+    let reset = group.join(|| loaded.info.run(b"RESET"))?;
+    let said = reset.map_err(|error| error.to_string());
+    ensure!(
+        said.as_ref()
+            .is_err_and(|error| error.contains("not enough memory")),
+        "{said:?}"
+    );
+    assert_eq!(group.value("memory.events", "oom_kill")?, 0);
+    assert_eq!(loaded.info.program(b"much")?, before);
     Ok(())
 }
 

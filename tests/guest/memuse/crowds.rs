@@ -2,14 +2,13 @@
 //! Processes of many threads, and many callers at once.
 
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{ensure, Context, Result};
 use pagelens::{Kind, Memuse};
 use workloads::{SysSetting, Workload};
 
 use super::Loaded;
-use crate::support::wait_until;
+use crate::support::{wait_until, Cgroup};
 
 /// Callers that have large rooms at the same time, at most.
 const LARGE_ROOMS: usize = 8;
@@ -43,35 +42,6 @@ fn more_threads_than_a_callers_room_has_are_counted_exactly() -> Result<()> {
     Ok(())
 }
 
-/// A cgroup below the root, removed when dropped.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new() -> Result<Self> {
-        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")?;
-        let path = PathBuf::from("/sys/fs/cgroup/crowd");
-        fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-
-    fn take(&self, pid: u32) -> Result<()> {
-        Ok(fs::write(self.0.join("cgroup.procs"), pid.to_string())?)
-    }
-
-    fn number(&self, file: &str) -> Result<u64> {
-        Ok(fs::read_to_string(self.0.join(file))?.trim().parse()?)
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        let _ = wait_until(
-            "the cgroup is empty",
-            || Ok(fs::remove_dir(&self.0).is_ok()),
-        );
-    }
-}
-
 /// Bytes that the kernel holds for itself, but for stacks and page tables.
 fn kernel_memory() -> Result<u64> {
     let meminfo = fs::read_to_string("/proc/meminfo")?;
@@ -92,7 +62,7 @@ fn a_crowd_of_callers_holds_a_bounded_amount_that_their_cgroup_pays_for() -> Res
     let _loaded = Loaded::new()?;
     let target = Workload::start("holder", &[format!("threads:{THREADS}")])?;
     target.stop()?;
-    let cgroup = Cgroup::new()?;
+    let cgroup = Cgroup::new("crowd")?;
     let kind = Kind::Anonymous.number();
     let arguments = [
         CALLERS.to_string(),
