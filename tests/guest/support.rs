@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What several tests need and `workloads` does not have.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
+use workloads::map::Map;
+use workloads::uffd::Missing;
 use workloads::{SysSetting, Workload};
 
 /// Runs a shell command to its end.
@@ -30,6 +35,44 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     anyhow::bail!("waited in vain: {what}")
+}
+
+/// What `action` answers, unless it hangs.
+pub fn at_once<T: Send + 'static>(
+    what: &'static str,
+    action: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (answer, answered) = mpsc::channel();
+    thread::spawn(move || answer.send(action()));
+    let limit = Duration::from_secs(30);
+    answered
+        .recv_timeout(limit)
+        .with_context(|| format!("it hangs: {what}"))?
+        .context(what)
+}
+
+/// Reads a file into memory that does not come while `meanwhile` lasts.
+pub fn beside_a_reader(file: &File, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
+    let mut buffer = Map::anonymous(1, false)?;
+    let missing = Missing::new(&buffer)?;
+    let file = file.try_clone()?;
+    let reader = thread::spawn(move || buffer.read_from(&file));
+    let page = missing.wanted()?;
+    meanwhile()?;
+    missing.provide(page)?;
+    let read = reader.join().ok().context("the reader panicked")??;
+    ensure!(read > 0, "nothing was read");
+    Ok(())
+}
+
+/// What the kernel answers at once to unloading a module that is in use.
+pub fn refused_to_unload(name: &'static str) -> Result<()> {
+    let refused = at_once("unloading", move || {
+        let error = workloads::module::remove(name).err();
+        Ok(error.and_then(|error| error.raw_os_error()))
+    })?;
+    ensure!(refused == Some(libc::EWOULDBLOCK), "{refused:?}");
+    Ok(())
 }
 
 /// Switches all kprobes off and on, and with them the calls of modules.
