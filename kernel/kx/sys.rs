@@ -335,6 +335,7 @@ extern "C" {
     pub(crate) fn kx_get_current_tgid() -> *mut bindings::pid;
 
     pub(crate) fn kx_inode_cdev(inode: *mut bindings::inode) -> *mut bindings::cdev;
+    pub(crate) fn kx_in_compat_syscall() -> ffi::c_int;
     pub(crate) fn kx_is_append(kiocb: *const bindings::kiocb) -> ffi::c_int;
 }
 
