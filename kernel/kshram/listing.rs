@@ -8,7 +8,7 @@ use kernel::{
     sync::Arc,
     uaccess::{UserSliceReader, UserSliceWriter},
 };
-use kx::{chunked::Text, procfile::Handler};
+use kx::{charged, chunked::Text, procfile::Handler};
 use model::kshram::Line;
 
 /// The handler of `/proc/kshram`.
@@ -35,7 +35,7 @@ impl Handler for Listing {
             };
             write!(text, "{line}").map_err(|_| ENOMEM)?;
         }
-        Ok(KBox::pin(text, GFP_KERNEL)?)
+        Ok(KBox::pin(text, charged::flags())?)
     }
 
     fn len(open: &Text) -> Result<usize> {

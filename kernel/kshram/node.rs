@@ -15,7 +15,7 @@ use kernel::{
     },
 };
 use kx::{
-    device::{is_writable, Device},
+    device::{is_writable, signed, Device},
     poll,
     shmem::Memory,
 };
@@ -72,7 +72,7 @@ impl SlotFile {
         if !is_writable(file) {
             return Err(EBADF);
         }
-        let size = self.slots.limits().size(argument as u64);
+        let size = self.slots.limits().size(signed(argument) as u64);
         let size = size.map_err(|refusal| match refusal {
             Refusal::Invalid => EINVAL,
             Refusal::TooLarge => ENOSPC,

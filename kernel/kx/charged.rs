@@ -2,16 +2,24 @@
 //! Memory that is held for a caller, and for which the caller's cgroup pays.
 //!
 //! An allocation that cannot be served fails instead of waking an OOM killer, the cgroup's or the
-//! machine's.
+//! machine's, and leaves no trace in the log.
 
 use crate::sys;
 use core::{
-    mem::size_of,
+    mem::{size_of, transmute},
     ops::{Deref, DerefMut},
     ptr::NonNull,
     slice,
 };
-use kernel::{bindings, prelude::*};
+use kernel::{alloc::Flags, bindings, prelude::*};
+
+/// How to allocate so; for `kmalloc` and `vmalloc` alike. (Where `vmalloc` needs page tables, it may
+/// take them from the reserve, but waits for no memory and kills nobody.)
+pub fn flags() -> Flags {
+    // SAFETY: `Flags` is a structure of one `u32` field and as large, so that it is that field, of
+    // which any value is valid; the crate has no name for `__GFP_NORETRY`.
+    unsafe { transmute::<u32, Flags>(sys::kx_charged_flags()) }
+}
 
 /// Words, zeroed at first.
 ///

@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Growing arrays and texts made of single pages.
 //!
-//! Nothing here is contiguous beyond a page in physical memory, growing moves no element, and an
-//! allocation that cannot be served fails instead of waking the OOM killer.
+//! Nothing here is contiguous beyond a page in physical memory, growing moves no element, and memory
+//! is allocated as [`charged`] says.
 
-use crate::{sched, sys};
+use crate::{charged, sched, sys};
 use core::{
     fmt,
     marker::PhantomData,
     mem::{needs_drop, size_of},
     ptr::NonNull,
 };
-use kernel::{
-    alloc::{flags::__GFP_NOWARN, Flags},
-    bindings,
-    page::PAGE_SIZE,
-    prelude::*,
-    uaccess::UserSliceWriter,
-};
+use kernel::{bindings, page::PAGE_SIZE, prelude::*, uaccess::UserSliceWriter};
 use model::{
     memory_info::Output,
     sort::{Records, Scratch, BUCKETS, FEW},
 };
 use pin_init::init_zeroed;
-
-/// How the modules allocate: those who ask get an error, and the log gets no stack trace.
-pub fn quiet() -> Flags {
-    GFP_KERNEL | __GFP_NOWARN
-}
 
 /// A page of the kernel's memory, its contents undefined.
 ///
@@ -107,7 +96,7 @@ impl<T> Chunked<T> {
     pub fn reserve(&mut self, additional: usize) -> Result {
         while self.room() < additional {
             let chunk = Chunk::new()?;
-            self.chunks.push(chunk, quiet())?;
+            self.chunks.push(chunk, charged::flags())?;
         }
         Ok(())
     }
@@ -242,9 +231,9 @@ impl SortSpace {
     /// [`ENOMEM`].
     pub fn new() -> Result<Self> {
         Ok(Self {
-            next: KBox::init(init_zeroed(), quiet())?,
-            end: KBox::init(init_zeroed(), quiet())?,
-            few: KBox::init(init_zeroed(), quiet())?,
+            next: KBox::init(init_zeroed(), charged::flags())?,
+            end: KBox::init(init_zeroed(), charged::flags())?,
+            few: KBox::init(init_zeroed(), charged::flags())?,
         })
     }
 

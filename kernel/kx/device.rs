@@ -16,7 +16,7 @@ mod registry;
 
 pub use registry::Registry;
 
-use crate::shmem::Memory;
+use crate::{shmem::Memory, sys};
 use calls::Calls;
 use kernel::{
     bindings,
@@ -97,6 +97,16 @@ pub trait Device: Send + Sync + 'static {
 /// Whether the descriptor was opened for writing.
 pub fn is_writable(file: &File) -> bool {
     file.flags() & kernel::fs::file::flags::O_ACCMODE != kernel::fs::file::flags::O_RDONLY
+}
+
+/// The number that the current call's argument is, as the caller's C has it: a program of 32 bits has
+/// only those.
+pub fn signed(argument: usize) -> i64 {
+    // SAFETY: Only looks at the current task.
+    match unsafe { sys::kx_in_compat_syscall() } {
+        0 => argument as i64,
+        _ => i64::from(argument as i32),
+    }
 }
 
 /// A folder of `/sys/class`.

@@ -3,11 +3,16 @@
 //!
 //! Unloading: procfs lets no new call in once removal has begun, waits for those inside, and then
 //! releases what is still open; later calls on such descriptors fail. So a descriptor keeps no
-//! module loaded, and none of its code is called after [`ProcFile`] was dropped. (The module is
-//! what procfs calls the owner only through that; `struct proc_ops` has no such field.)
+//! module loaded, and none of its code is called after [`ProcFile`] was dropped.
+//!
+//! That waiting cannot be interrupted, and a call may last as long as its caller likes: as long as
+//! the user memory that it copies to does not come. So a call that may be long keeps the module in
+//! use, which lets unloading fail at once. One that comes when unloading has begun, or before
+//! loading is done, fails before it touches user memory.
 
 use crate::{
-    chunked::quiet,
+    charged,
+    in_use::InUse,
     sys::{self, ProcOps},
 };
 use core::{marker::PhantomData, ptr::NonNull};
@@ -76,7 +81,7 @@ impl<T: Handler> ProcFile<T> {
     ///
     /// [`ENOMEM`], also if the name is taken.
     pub fn new(name: &CStr, mode: u16, handler: T) -> Result<Self> {
-        let handler = KBox::into_raw(KBox::new(handler, quiet())?);
+        let handler = KBox::into_raw(KBox::new(handler, charged::flags())?);
         // SAFETY: All pointers are valid; the operations are a constant of the module, which
         // outlives the entry, and so does the handler by the second invariant. What `Calls`
         // requires is what procfs promises: no call but between a successful open and the release,
@@ -110,6 +115,12 @@ impl<T: Handler> Drop for ProcFile<T> {
         // SAFETY: By the second invariant, and nobody uses the handler any more.
         drop(unsafe { KBox::from_raw(self.handler.as_ptr()) });
     }
+}
+
+/// Keeps the module in use for a call; what procfs answers where the file is gone, if that is about to
+/// be so.
+fn in_use() -> Result<InUse> {
+    InUse::begin().ok_or(EIO)
 }
 
 /// What procfs calls, for a handler. These convert and do nothing else.
@@ -174,6 +185,7 @@ impl<T: Handler> Calls<T> {
         position: *mut bindings::loff_t,
     ) -> isize {
         from_result(|| {
+            let _in_use = in_use()?;
             // SAFETY: By this function's requirements.
             let (state, position) = unsafe { (Self::state(file), &mut *position) };
             let offset = usize::try_from(*position).map_err(|_| EINVAL)?;
@@ -194,6 +206,7 @@ impl<T: Handler> Calls<T> {
         position: *mut bindings::loff_t,
     ) -> isize {
         from_result(|| {
+            let _in_use = in_use()?;
             // SAFETY: By this function's requirements.
             let (state, position) = unsafe { (Self::state(file), &mut *position) };
             let from = UserSlice::new(UserPtr::from_ptr(from.cast_mut().cast()), len).reader();
@@ -212,6 +225,7 @@ impl<T: Handler> Calls<T> {
         whence: c_int,
     ) -> bindings::loff_t {
         let seek = || {
+            let _in_use = in_use()?;
             // SAFETY: By this function's requirements.
             let size = T::len(unsafe { Self::state(file) })? as bindings::loff_t;
             // SAFETY: By this function's requirements.

@@ -77,6 +77,11 @@ int kx_log_ratelimit(void)
 
 #define CHARGED (GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
 
+gfp_t kx_charged_flags(void)
+{
+	return CHARGED;
+}
+
 void *kx_page_alloc(void)
 {
 	return (void *)__get_free_page(CHARGED);

@@ -30,6 +30,7 @@ int kx_log_ratelimit(void);
 void *kx_page_alloc(void);
 
 /* charged.rs */
+gfp_t kx_charged_flags(void);
 void *kx_charged_alloc(size_t size);
 
 /* task.rs */

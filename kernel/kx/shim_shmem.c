@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/compat.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/highmem.h>
@@ -100,14 +101,15 @@ struct file *kx_shmem_file(struct vfsmount *mnt, const char *name, loff_t size, 
 }
 
 /*
- * The same memory for mappings. They may be writable all the same: the node
- * decides that when they are made. Only what takes a writable file is refused
- * to them: MADV_REMOVE, after which whoever touches the memory next would pay
- * for new pages, and remap_file_pages() of what is writable.
+ * The same memory for mappings, open for nothing (3 is what ioctl-only opens of
+ * devices have). They may be read and written all the same: the node decides
+ * that when they are made. Only what asks the mapping's file is refused to them:
+ * MADV_REMOVE, after which whoever touches the memory next would pay for new
+ * pages, and remap_file_pages(), which would map past the slot's bookkeeping.
  */
 struct file *kx_shmem_shown(struct file *file)
 {
-	return dentry_open(&file->f_path, O_RDONLY | O_LARGEFILE, file->f_cred);
+	return dentry_open(&file->f_path, O_ACCMODE | O_LARGEFILE, file->f_cred);
 }
 
 /* Rather than that somebody is killed for it. */
@@ -319,6 +321,11 @@ struct pid *kx_get_current_tgid(void)
 struct cdev *kx_inode_cdev(struct inode *inode)
 {
 	return inode->i_cdev;
+}
+
+int kx_in_compat_syscall(void)
+{
+	return in_compat_syscall();
 }
 
 int kx_is_append(const struct kiocb *kiocb)

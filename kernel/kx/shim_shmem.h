@@ -39,6 +39,7 @@ void kx_iov_extend(struct iov_iter *iter, size_t by);
 struct pid *kx_get_current_tgid(void);
 
 struct cdev *kx_inode_cdev(struct inode *inode);
+int kx_in_compat_syscall(void);
 int kx_is_append(const struct kiocb *kiocb);
 
 #endif

@@ -58,8 +58,8 @@ impl Drop for OwnedFile {
     }
 }
 
-/// Shared memory: its file, and the same file open for reading only, which is what mappings have, so
-/// that nothing can be done to the memory by way of a mapping that takes a writable file.
+/// Shared memory: its file, and the same file open for neither reading nor writing, which is what
+/// mappings have, so that nothing can be done to the memory by way of a mapping's file.
 ///
 /// # Invariants
 ///

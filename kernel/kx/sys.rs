@@ -17,6 +17,7 @@ extern "C" {
     pub(crate) fn kx_log_ratelimit() -> ffi::c_int;
 
     pub(crate) fn kx_page_alloc() -> *mut ffi::c_void;
+    pub(crate) fn kx_charged_flags() -> bindings::gfp_t;
     pub(crate) fn kx_charged_alloc(size: usize) -> *mut ffi::c_void;
 
     pub(crate) fn kx_get_pid(pid: *mut bindings::pid) -> *mut bindings::pid;
@@ -335,6 +336,7 @@ extern "C" {
     pub(crate) fn kx_get_current_tgid() -> *mut bindings::pid;
 
     pub(crate) fn kx_inode_cdev(inode: *mut bindings::inode) -> *mut bindings::cdev;
+    pub(crate) fn kx_in_compat_syscall() -> ffi::c_int;
     pub(crate) fn kx_is_append(kiocb: *const bindings::kiocb) -> ffi::c_int;
 }
 

@@ -5,8 +5,9 @@
 //! when it is opened, or that of its own last command, and makes the text when it is first read: for
 //! the pid namespace of its reader, and of a snapshot that does not change.
 //!
-//! Lock order: a descriptor's `view`, then the file's `state`. `state` is held for looking up and
-//! exchanging, at most for copying the list of names (`DEL`), never while processes are looked at.
+//! Locks: a descriptor's `view` and the file's `state`, neither within the other. Both are held for
+//! looking up and exchanging only: never while processes or their names are walked, a text is made, or
+//! user memory is waited for.
 
 use crate::{
     snapshot::{Snapshot, Taken},
@@ -19,13 +20,7 @@ use kernel::{
     sync::{Arc, Mutex},
     uaccess::{UserSliceReader, UserSliceWriter},
 };
-use kx::{
-    chunked::{quiet, Text},
-    frame::Memory,
-    log,
-    procfile::Handler,
-    task,
-};
+use kx::{charged, chunked::Text, frame::Memory, log, procfile::Handler, task};
 use model::memory_info::{Command, Failure, COMMAND_MAX, ERROR, SUCCESS};
 
 /// The result of a command.
@@ -70,7 +65,7 @@ impl MemoryInfoFile {
         };
         let shared = Arc::pin_init(
             pin_init!(Shared { memory, state <- new_mutex!(state, "memory_info.state") }),
-            quiet(),
+            charged::flags(),
         )?;
         Ok(Self { shared })
     }
@@ -79,7 +74,10 @@ impl MemoryInfoFile {
 /// What a descriptor reads.
 struct View {
     answer: Answer,
-    text: Option<Text>,
+    /// The answer as text, if somebody read it.
+    text: Option<Arc<Text>>,
+    /// How many commands were given before.
+    turn: u64,
 }
 
 /// A descriptor.
@@ -99,19 +97,23 @@ impl Handler for MemoryInfoFile {
         }
         let shared = self.shared.clone();
         let answer = shared.state.lock().answer.clone();
-        let view = View { answer, text: None };
+        let view = View {
+            answer,
+            text: None,
+            turn: 0,
+        };
         KBox::pin_init(
             pin_init!(Open { shared, view <- new_mutex!(view, "memory_info.view") }),
-            quiet(),
+            charged::flags(),
         )
     }
 
     fn len(open: &Open) -> Result<usize> {
-        open.view.lock().text().map(Text::len)
+        open.text().map(|text| text.len())
     }
 
     fn read(open: &Open, offset: usize, to: &mut UserSliceWriter) -> Result<usize> {
-        open.view.lock().text()?.read(offset, to)
+        open.text()?.read(offset, to)
     }
 
     fn write(open: &Open, from: UserSliceReader) -> Result {
@@ -126,7 +128,7 @@ impl Handler for MemoryInfoFile {
             Err(error) => Answer::Failure(failure(*error)),
         };
         open.shared.publish(&answer);
-        *open.view.lock() = View { answer, text: None };
+        open.show(answer);
         match result {
             Err(error) if ERRNO.get() => Err(error),
             _ => Ok(()),
@@ -134,13 +136,43 @@ impl Handler for MemoryInfoFile {
     }
 }
 
-impl View {
+impl Open {
     /// The answer as text, made now if nobody read it before.
-    fn text(&mut self) -> Result<&Text> {
-        if self.text.is_none() {
-            self.text = Some(self.answer.text()?);
+    fn text(&self) -> Result<Arc<Text>> {
+        let view = self.view.lock();
+        if let Some(text) = &view.text {
+            return Ok(text.clone());
         }
-        self.text.as_ref().ok_or(ENOMEM)
+        let (answer, turn) = (view.answer.clone(), view.turn);
+        drop(view);
+        let made = Arc::new(answer.text()?, charged::flags())?;
+        let mut view = self.view.lock();
+        if view.turn != turn {
+            // Another command was given meanwhile; this is what was to be read before.
+            return Ok(made);
+        }
+        Ok(match &view.text {
+            Some(text) => text.clone(),
+            None => {
+                view.text = Some(made.clone());
+                made
+            }
+        })
+    }
+
+    /// Makes an answer what is read next.
+    fn show(&self, answer: Answer) {
+        let mut view = self.view.lock();
+        let turn = view.turn.wrapping_add(1);
+        let next = View {
+            answer,
+            text: None,
+            turn,
+        };
+        let old = core::mem::replace(&mut *view, next);
+        // Not under the lock: there may be much to free.
+        drop(view);
+        drop(old);
     }
 }
 
@@ -189,13 +221,20 @@ impl Shared {
     }
 
     fn del(&self, name: &[u8]) -> Result<Answer> {
-        let mut state = self.state.lock();
-        let index = find(&state.snapshot, name)?;
-        let without = Arc::new(state.snapshot.without(index)?, quiet())?;
-        let old = core::mem::replace(&mut state.snapshot, without);
-        drop(state);
-        drop(old);
-        Ok(Answer::Success)
+        loop {
+            let snapshot = self.snapshot();
+            let index = find(&snapshot, name)?;
+            let without = Arc::new(snapshot.without(index)?, charged::flags())?;
+            let mut state = self.state.lock();
+            // Not if another command made a new one meanwhile: then again. Somebody else got on for
+            // that, and a fatal signal ends the looking.
+            if Arc::ptr_eq(&state.snapshot, &snapshot) {
+                let old = core::mem::replace(&mut state.snapshot, without);
+                drop(state);
+                drop(old);
+                return Ok(Answer::Success);
+            }
+        }
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -221,7 +260,7 @@ fn take(memory: &Memory) -> Result<Arc<Snapshot>> {
     } = Snapshot::take(memory)?;
     LONGEST_LOCK_NS.set(longest_lock.unsigned_abs());
     UNSETTLED.set(unsettled);
-    Ok(Arc::new(snapshot, quiet())?)
+    Ok(Arc::new(snapshot, charged::flags())?)
 }
 
 fn find(snapshot: &Snapshot, name: &[u8]) -> Result<usize> {

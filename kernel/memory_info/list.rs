@@ -10,7 +10,8 @@ use crate::{
 };
 use kernel::{prelude::*, rbtree::RBTree, sync::aref::ARef};
 use kx::{
-    chunked::{quiet, Chunked, SortSpace},
+    charged,
+    chunked::{Chunked, SortSpace},
     mm::{Mm, MmWithUser},
     sched,
     task::{self, Comm},
@@ -54,7 +55,7 @@ impl List {
                 Some(&index) => self.append(index, member),
                 None => {
                     let index = u32::try_from(self.names.len()).map_err(|_| ENOMEM)?;
-                    index_of.try_create_and_insert(process.comm, index, quiet())?;
+                    index_of.try_create_and_insert(process.comm, index, charged::flags())?;
                     self.names.push(Name {
                         comm: process.comm,
                         figures: Figures::default(),

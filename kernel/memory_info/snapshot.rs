@@ -9,7 +9,8 @@
 use crate::{list::List, pages::Pages};
 use kernel::{fmt, pid_namespace::PidNamespace, prelude::*, sync::Arc};
 use kx::{
-    chunked::{quiet, Chunked, SortSpace, Text},
+    charged,
+    chunked::{Chunked, SortSpace, Text},
     frame::Memory,
     sched,
     task::{Comm, Pid},
@@ -63,7 +64,7 @@ impl Snapshot {
         let unsettled = list.measure(&mut pages)?;
         Ok(Taken {
             snapshot: Self {
-                members: Arc::new(list.members, quiet())?,
+                members: Arc::new(list.members, charged::flags())?,
                 names: list.names,
             },
             longest_lock: pages.longest_lock(),

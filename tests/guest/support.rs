@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What several tests need and `workloads` does not have.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
+use workloads::map::Map;
+use workloads::uffd::Missing;
 use workloads::{SysSetting, Workload};
 
 /// Runs a shell command to its end.
@@ -30,6 +35,44 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     anyhow::bail!("waited in vain: {what}")
+}
+
+/// What `action` answers, unless it hangs.
+pub fn at_once<T: Send + 'static>(
+    what: &'static str,
+    action: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (answer, answered) = mpsc::channel();
+    thread::spawn(move || answer.send(action()));
+    let limit = Duration::from_secs(30);
+    answered
+        .recv_timeout(limit)
+        .with_context(|| format!("it hangs: {what}"))?
+        .context(what)
+}
+
+/// Reads a file into memory that does not come while `meanwhile` lasts.
+pub fn beside_a_reader(file: &File, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
+    let mut buffer = Map::anonymous(1, false)?;
+    let missing = Missing::new(&buffer)?;
+    let file = file.try_clone()?;
+    let reader = thread::spawn(move || buffer.read_from(&file));
+    let page = missing.wanted()?;
+    meanwhile()?;
+    missing.provide(page)?;
+    let read = reader.join().ok().context("the reader panicked")??;
+    ensure!(read > 0, "nothing was read");
+    Ok(())
+}
+
+/// What the kernel answers at once to unloading a module that is in use.
+pub fn refused_to_unload(name: &'static str) -> Result<()> {
+    let refused = at_once("unloading", move || {
+        let error = workloads::module::remove(name).err();
+        Ok(error.and_then(|error| error.raw_os_error()))
+    })?;
+    ensure!(refused == Some(libc::EWOULDBLOCK), "{refused:?}");
+    Ok(())
 }
 
 /// Switches all kprobes off and on, and with them the calls of modules.
@@ -77,6 +120,68 @@ impl Swap {
 impl Drop for Swap {
     fn drop(&mut self) {
         let _ = shell("swapoff /dev/zram0; echo 1 > /sys/block/zram0/reset; rmmod zram");
+    }
+}
+
+/// A control group below the root, removed when dropped.
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Makes it, with a memory controller.
+    pub fn new(name: &str) -> Result<Self> {
+        fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory")?;
+        let path = PathBuf::from("/sys/fs/cgroup").join(name);
+        fs::create_dir(&path).context("no control groups")?;
+        Ok(Self(path))
+    }
+
+    /// One of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The number that stands behind `name` in a file of lines.
+    pub fn value(&self, file: &str, name: &str) -> Result<u64> {
+        let text = fs::read_to_string(self.file(file))?;
+        let mut words = text.split_whitespace();
+        words.find(|word| *word == name);
+        Ok(words.next().with_context(|| name.to_owned())?.parse()?)
+    }
+
+    /// Freezes it or thaws it, and waits for that.
+    pub fn freeze(&self, freeze: bool) -> Result<()> {
+        fs::write(self.file("cgroup.freeze"), if freeze { "1" } else { "0" })?;
+        wait_until("the group is frozen or thawed", || {
+            Ok(self.value("cgroup.events", "frozen")? == u64::from(freeze))
+        })
+    }
+
+    /// The number that is all that a file holds.
+    pub fn number(&self, file: &str) -> Result<u64> {
+        Ok(fs::read_to_string(self.file(file))?.trim().parse()?)
+    }
+
+    /// Makes a process a member.
+    pub fn take(&self, pid: u32) -> Result<()> {
+        Ok(fs::write(self.file("cgroup.procs"), pid.to_string())?)
+    }
+
+    /// Does something as a member.
+    pub fn join<T>(&self, action: impl FnOnce() -> T) -> Result<T> {
+        fs::write(self.file("cgroup.procs"), "0")?;
+        let done = action();
+        fs::write("/sys/fs/cgroup/cgroup.procs", "0")?;
+        Ok(done)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = self.freeze(false);
+        let removed = wait_until("the group is empty", || Ok(fs::remove_dir(&self.0).is_ok()));
+        if let Err(error) = removed {
+            eprintln!("{error:#}");
+        }
     }
 }
 

@@ -136,7 +136,8 @@ unsafe extern "C" fn devnode(
     let access = unsafe { owner(device) }.access;
     // SAFETY: As above.
     if let Some(mode) = unsafe { mode.as_mut() } {
-        *mode = access.mode;
+        // Of a mode that is 0 as a whole, devtmpfs makes 0600.
+        *mode = access.mode | bindings::S_IFCHR as bindings::umode_t;
     }
     // SAFETY: As above.
     if let Some(group) = unsafe { group.as_mut() } {

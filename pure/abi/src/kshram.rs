@@ -84,7 +84,7 @@ pub struct Slot {
     pub sizer: u32,
     /// 0.
     pub reserved: u32,
-    /// When the size was set last; 0 if never.
+    /// When the size was set last, by the host's `CLOCK_MONOTONIC` in nanoseconds; 0 if never.
     pub sized_at: u64,
     /// The name of who set the size last; all 0 if the caller cannot see who it is.
     pub sizer_comm: [u8; COMM_LEN],

@@ -47,6 +47,15 @@ fn ordinary_users_are_refused() -> Result<()> {
 }
 
 #[test]
+fn nobody_needs_to_be_let_in() -> Result<()> {
+    let _module = Module::load("kshram", &["mode=0"])?;
+    assert_eq!(access("/dev/kshram0")?, (0, 0, 0));
+    assert_eq!(access("/dev/kshram_ctl")?, (0, 0, 0));
+    assert!(can_read("/dev/kshram0", 0, 0)?);
+    Ok(())
+}
+
+#[test]
 fn a_group_can_be_let_in() -> Result<()> {
     let _module = Module::load("kshram", &["mode=0640", "group=77"])?;
     assert_eq!(access("/dev/kshram0")?, (0o640, 0, GROUP));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which sizes a slot may have, and when.
 
+use std::os::fd::AsRawFd;
+
 use anyhow::Result;
 use pagelens::kshram::{Control, Slot};
 use rustix::thread::Pid;
@@ -21,6 +23,49 @@ fn sizes_out_of_range_are_refused() -> Result<()> {
     assert_eq!(slot.size()?, 4096);
     slot.resize(1_000_000)?;
     assert_eq!(Control::open()?.info()?.max_bytes, 1_000_000);
+    Ok(())
+}
+
+/// `ioctl` as a program of 32 bits calls it.
+fn ioctl_of_32_bits(file: &std::fs::File, command: u32, argument: i32) -> i32 {
+    const IOCTL: i32 = 54;
+    let answer: i32;
+    // SAFETY: The call takes numbers only. It changes its own register, and those from r8 to r11; rbx,
+    // which the compiler keeps to itself, is put back.
+    unsafe {
+        std::arch::asm!(
+            "xchg rbx, {fd}",
+            "int 0x80",
+            "xchg rbx, {fd}",
+            fd = inout(reg) i64::from(file.as_raw_fd()) => _,
+            inlateout("eax") IOCTL => answer,
+            in("ecx") command,
+            in("edx") argument,
+            out("r8") _,
+            out("r9") _,
+            out("r10") _,
+            out("r11") _,
+        );
+    }
+    answer
+}
+
+#[test]
+fn negative_sizes_of_programs_of_32_bits_are_so_too() -> Result<()> {
+    let _module = Module::load("kshram", &["max_bytes=1000000"])?;
+    let slot = Slot::open(0)?;
+    let set = |size| ioctl_of_32_bits(slot.file(), abi::kshram::SETSIZE, size);
+    assert_eq!(set(5000), 0);
+    for (size, error) in [
+        (-1, libc::EINVAL),
+        (i32::MIN, libc::EINVAL),
+        (0, libc::EINVAL),
+        (1_000_001, libc::ENOSPC),
+        (i32::MAX, libc::ENOSPC),
+    ] {
+        assert_eq!(set(size), -error, "{size}");
+    }
+    assert_eq!(slot.size()?, 5000);
     Ok(())
 }
 

@@ -2,31 +2,16 @@
 //! User memory that does not come: it holds up whoever wants it, and nobody else.
 
 use std::os::unix::fs::FileExt;
-use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use pagelens::kshram::{Control, Slot};
 use workloads::map::{Map, PAGE};
 use workloads::uffd::Missing;
 use workloads::{Module, Workload};
 
 use super::io_errno;
-
-/// What `action` answers, unless it hangs.
-fn at_once<T: Send + 'static>(
-    what: &'static str,
-    action: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let (answer, answered) = mpsc::channel();
-    thread::spawn(move || answer.send(action()));
-    let limit = Duration::from_secs(30);
-    answered
-        .recv_timeout(limit)
-        .with_context(|| format!("it hangs: {what}"))?
-        .context(what)
-}
+use crate::support::{at_once, beside_a_reader, refused_to_unload};
 
 /// All that may be done to slot 0, of which 5000 bytes are left in the end.
 fn everything_else_goes_on() -> Result<()> {
@@ -91,6 +76,14 @@ fn a_reader_whose_buffer_is_not_there_holds_up_nobody() -> Result<()> {
     missing.provide(page)?;
     assert_eq!(reader.join().expect("the thread ended")?, 2 * PAGE);
     Ok(())
+}
+
+#[test]
+fn a_reader_of_the_listing_keeps_the_module_and_nobody_who_unloads_it() -> Result<()> {
+    let module = Module::load("kshram", &[])?;
+    let listing = std::fs::File::open("/proc/kshram")?;
+    beside_a_reader(&listing, || refused_to_unload("kshram"))?;
+    module.unload()
 }
 
 #[test]

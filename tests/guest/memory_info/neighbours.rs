@@ -114,6 +114,33 @@ fn a_reset_lets_itself_be_frozen_and_begins_anew_when_it_is_thawed() -> Result<(
 }
 
 #[test]
+fn who_makes_a_snapshot_pays_for_it_and_too_little_memory_kills_nobody() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    // 16 bytes of each page are noted.
+    let _much = holder("much", &["fill:aa:65536"])?;
+    let group = Cgroup::new("memory_info-test")?;
+    group.join(|| loaded.info.reset())??;
+    let lists = group.value("memory.stat", "vmalloc")?;
+    ensure!(lists >= 2 * 4096, "{lists} bytes of lists were paid for");
+    loaded.info.reset()?;
+    wait_until("the snapshot is given back", || {
+        Ok(group.value("memory.stat", "vmalloc")? == 0)
+    })?;
+    let before = loaded.info.program(b"much")?;
+    fs::write(group.file("memory.max"), (512 << 10).to_string())?;
+    let reset = group.join(|| loaded.info.run(b"RESET"))?;
+    let said = reset.map_err(|error| error.to_string());
+    ensure!(
+        said.as_ref()
+            .is_err_and(|error| error.contains("not enough memory")),
+        "{said:?}"
+    );
+    assert_eq!(group.value("memory.events", "oom_kill")?, 0);
+    assert_eq!(loaded.info.program(b"much")?, before);
+    Ok(())
+}
+
+#[test]
 fn a_timer_does_not_keep_a_reset_from_being_done() -> Result<()> {
     let mut loaded = Loaded::new()?;
     let _much = much_to_look_at()?;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use pagelens::MemoryInfo;
 
 use super::Loaded;
+use crate::support::{at_once, beside_a_reader, refused_to_unload, wait_until};
 
 /// Reads to the end with reads of at most `size` bytes.
 fn read_in_pieces(file: &mut File, size: usize) -> Result<Vec<u8>> {
@@ -141,4 +142,71 @@ fn readers_get_whole_answers_while_others_write() -> Result<()> {
         }
         read
     })
+}
+
+#[test]
+fn a_reader_whose_buffer_is_not_there_holds_up_nobody() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    let answer = loaded.info.run(b"ALL")?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(MemoryInfo::PATH)?;
+    beside_a_reader(&file, || {
+        // All use the same descriptor, at places of their own.
+        let other = file.try_clone()?;
+        let seen = at_once("reading", move || {
+            let mut seen = [0; 1000];
+            other.read_exact_at(&mut seen, 100)?;
+            Ok(seen)
+        })?;
+        assert_eq!(seen, answer[100..1100]);
+        let other = file.try_clone()?;
+        at_once(
+            "writing",
+            move || Ok(other.write_at(b"FILTER|kthreadd", 0)?),
+        )?;
+        refused_to_unload("memory_info")
+    })
+}
+
+#[test]
+fn names_that_are_deleted_at_the_same_time_are_all_gone() -> Result<()> {
+    const EACH: usize = 20;
+    let mut loaded = Loaded::new()?;
+    let mut holder = super::holder("many", &[])?;
+    let names = ["a", "b", "c"];
+    for name in names {
+        for index in 0..EACH {
+            holder.ask(&format!("forkas:{name}{index}"))?;
+        }
+    }
+    // A child takes its name when it runs.
+    wait_until("the last has its name", || Ok(loaded.now("c19").is_ok()))?;
+    for round in 0..50 {
+        loaded.info.reset()?;
+        std::thread::scope(|scope| {
+            let deleters = names.map(|name| {
+                scope.spawn(move || -> Result<()> {
+                    let mut info = MemoryInfo::open()?;
+                    (0..EACH).try_for_each(|index| {
+                        let command = format!("DEL|{name}{index}");
+                        Ok(info.run(command.as_bytes()).map(|_| ())?)
+                    })
+                })
+            });
+            deleters
+                .into_iter()
+                .try_for_each(|deleter| deleter.join().ok().context("panicked")?)
+        })?;
+        let left = loaded.info.programs()?;
+        let left = left.iter().find(|program| {
+            let (first, rest) = program.name.split_at(program.name.len().min(1));
+            names.iter().any(|name| name.as_bytes() == first)
+                && !rest.is_empty()
+                && rest.iter().all(u8::is_ascii_digit)
+        });
+        anyhow::ensure!(left.is_none(), "round {round}: {left:?}");
+    }
+    Ok(())
 }

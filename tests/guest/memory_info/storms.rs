@@ -8,7 +8,7 @@ use pagelens::MemoryInfo;
 use workloads::{Module, SysSetting, Workload};
 
 use super::{holder, pages_in_groups, Loaded};
-use crate::support::storm;
+use crate::support::{remove_between_calls, storm};
 
 #[test]
 fn two_hundred_resets_in_a_storm_stay_right_about_who_stands_still() -> Result<()> {
@@ -79,7 +79,7 @@ fn the_module_loads_and_unloads_a_hundred_times_in_a_storm() -> Result<()> {
 #[test]
 fn the_module_unloads_while_its_file_is_in_use() -> Result<()> {
     for _ in 0..20 {
-        let module = Module::load("memory_info", &[])?;
+        workloads::module::insert("memory_info", "")?;
         let is_over = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..3 {
@@ -87,11 +87,13 @@ fn the_module_unloads_while_its_file_is_in_use() -> Result<()> {
                     while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
                         // Fails once the file is gone: that is what is tried here.
                         let _ = MemoryInfo::open().and_then(|mut info| info.reset());
+                        // While one is under way, unloading is refused.
+                        std::thread::sleep(std::time::Duration::from_millis(20));
                     }
                 });
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
-            let unloaded = module.unload();
+            let unloaded = remove_between_calls("memory_info");
             is_over.store(true, std::sync::atomic::Ordering::Relaxed);
             unloaded
         })?;

@@ -10,7 +10,7 @@ use workloads::uffd::WriteProtected;
 
 use super::calls::{raw, GET_INFO};
 use super::{start_cow, tracking, COW};
-use crate::support::OneCpu;
+use crate::support::{beside_a_reader, refused_to_unload, OneCpu};
 
 fn references() -> Result<u32> {
     let count = fs::read_to_string("/sys/module/pf_stat/refcnt")?;
@@ -40,5 +40,14 @@ fn while_a_call_is_held_unloading_fails_at_once_and_afterwards_it_works() -> Res
         Ok(())
     })?;
     assert_eq!(references()?, 0);
+    module.unload()
+}
+
+#[test]
+fn a_reader_of_the_ledger_keeps_the_module_and_nobody_who_unloads_it() -> Result<()> {
+    let _one_cpu = OneCpu::enter()?;
+    let module = tracking(COW)?;
+    let ledger = fs::File::open("/proc/pf_stat")?;
+    beside_a_reader(&ledger, || refused_to_unload("pf_stat"))?;
     module.unload()
 }
