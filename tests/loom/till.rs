@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use loom::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use loom::thread::{self, JoinHandle};
 use model::till::Till;
 
@@ -129,20 +133,41 @@ fn a_copy_is_collected_once() {
 }
 
 #[test]
-fn a_copy_counts_for_its_own_generation_only() {
-    check(2, || {
+fn a_copy_of_an_old_generation_does_not_count_in_the_next() {
+    check(3, || {
         let mut counter = Counter::<true>::new();
         let [area, ..] = AREAS;
         counter.open(area);
-        let old = counter.copies(1, area, 1);
-        let new = counter.copies(1, area, 2);
+        let copies = counter.copies(2, area, 1);
         counter.collect();
-        let before = counter.collected.remove(&area).unwrap_or_default();
+        let collected = counter.collected.remove(&area).unwrap_or_default();
         counter.till().begin(2);
         counter.open(area);
-        let (old, new) = (old.join().unwrap(), new.join().unwrap());
-        assert!(before <= old, "what was counted later was forgotten");
-        assert_eq!(counter.collected(area), new);
+        let copies = copies.join().unwrap();
+        assert!(collected <= copies);
+        assert_eq!(counter.collected(area), 0);
+    });
+}
+
+/// Its members come when it has begun.
+#[test]
+fn a_copy_of_the_next_generation_is_not_forgotten() {
+    check(3, || {
+        let mut counter = Counter::<true>::new();
+        let [area, ..] = AREAS;
+        counter.open(area);
+        assert!(counter.count(area, 1));
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let copies = thread::spawn({
+            let (shared, has_begun) = (counter.shared.clone(), has_begun.clone());
+            move || has_begun.load(Acquire) && count(&shared, area, 2)
+        });
+        counter.till().begin(2);
+        has_begun.store(true, Release);
+        counter.open(area);
+        counter.collect();
+        let copies = u64::from(copies.join().unwrap());
+        assert_eq!(counter.collected(area), copies);
     });
 }
 
@@ -192,7 +217,7 @@ fn an_area_that_gives_way_takes_its_copies_along() {
         counter.open(first);
         counter.open(second);
         (1..PATIENCE).for_each(|_| counter.open(third));
-        let of_first = counter.copies(2, first, 1);
+        let of_first = counter.copies(1, first, 1);
         let of_third = counter.copies(1, third, 1);
         counter.open(third);
         let (of_first, of_third) = (of_first.join().unwrap(), of_third.join().unwrap());

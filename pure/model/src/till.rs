@@ -94,8 +94,8 @@ impl<W: Word> Default for Till<W> {
 }
 
 impl<W: Word> Till<W> {
-    /// From now on only members of this generation, which is not 0, are counted; what was there is
-    /// forgotten.
+    /// From now on only members of this generation, which is not 0 and has none yet, are counted; what
+    /// was there is forgotten.
     ///
     /// This and the following may only be called by one task at a time.
     pub fn begin(&self, generation: u32) {
