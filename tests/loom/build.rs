@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0
 //! Compiles the kernel's way of counting in a till, with the models' words.
 
 const HEADERS: &str = "../../kernel/kx";

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0
 //! Tasks at a gate. A wake that is lost leaves a task waiting for ever, which loom calls a deadlock.
 
 use std::ops::{Deref, DerefMut};

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0
 //! Models of what works without a lock, and of the gate.
 //!
 //! [loom](https://docs.rs/loom) runs each model again and again: with the tasks' steps in every order,

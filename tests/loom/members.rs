@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0
 //! Look-ups in the table of members beside one task that changes it.
 
 use std::sync::Arc;

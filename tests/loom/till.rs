@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0
 //! Copies that are counted in a till, by the kernel's C, beside the one task that changes it.
 
 use std::collections::BTreeMap;
