@@ -228,6 +228,33 @@ fn an_area_that_gives_way_takes_its_copies_along() {
     });
 }
 
+/// Two areas have got so many copies when others have missed their place often enough. Returns which
+/// of the three is counted then.
+fn after_misses(copies: [u64; 2]) -> [bool; 3] {
+    let mut counter = Counter::<true>::new();
+    let [first, second, third] = AREAS;
+    for (area, copies) in [first, second].into_iter().zip(copies) {
+        counter.open(area);
+        (0..copies).for_each(|_| assert!(counter.count(area, 1)));
+    }
+    for _ in 0..PATIENCE {
+        assert!(!counter.count(third, 1));
+        counter.open(third);
+    }
+    assert_eq!(counter.collected(first), copies[0]);
+    assert_eq!(counter.collected(second), copies[1]);
+    [first, second, third].map(|area| counter.count(area, 1))
+}
+
+#[test]
+fn the_less_busy_area_gives_way_unless_both_are_busier_than_the_others() {
+    check(0, || {
+        assert_eq!(after_misses([40, 31]), [true, false, true]);
+        assert_eq!(after_misses([31, 40]), [false, true, true]);
+        assert_eq!(after_misses([32, 40]), [true, true, false]);
+    });
+}
+
 #[test]
 fn a_till_that_rests_counts_nothing_of_the_task_that_it_rests_for() {
     check(3, || {
