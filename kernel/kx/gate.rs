@@ -4,21 +4,18 @@
 //! The kernel's own reader-writer locks sleep uninterruptibly in Rust, and what happens behind this
 //! gate may take long: it copies from user memory, which somebody else may serve.
 //!
-//! Locks: `inside` is held for looking and counting only, never while somebody is inside.
+//! Who may enter when is told in [`model::gate`]. The mutex `inside` is an inner lock: it is held for
+//! looking and counting only.
 
 use kernel::{
     new_condvar, new_mutex,
     prelude::*,
-    sync::{CondVar, Mutex},
+    sync::{
+        lock::{mutex::MutexBackend, Guard},
+        CondVar, Mutex,
+    },
 };
-
-#[derive(Default)]
-struct Inside {
-    /// How many are in by [`Gate::share`].
-    sharing: u32,
-    /// Whether somebody is in by [`Gate::exclude`], or waits for the sharing ones to leave.
-    excluding: bool,
-}
+use model::gate::{self, Inside, Monitor};
 
 /// Lets in many that share, or one that excludes all others.
 #[pin_data]
@@ -50,11 +47,7 @@ impl Gate {
     ///
     /// [`ERESTARTSYS`] if a signal came first.
     pub fn share(&self) -> Result<Sharing<'_>> {
-        let mut inside = self.inside.lock();
-        while inside.excluding {
-            self.wait(&mut inside)?;
-        }
-        inside.sharing = inside.sharing.checked_add(1).ok_or(EAGAIN)?;
+        gate::share(self)?;
         Ok(Sharing(self))
     }
 
@@ -64,42 +57,39 @@ impl Gate {
     ///
     /// [`ERESTARTSYS`] if a signal came first.
     pub fn exclude(&self) -> Result<Excluding<'_>> {
-        let mut inside = self.inside.lock();
-        while inside.excluding {
-            self.wait(&mut inside)?;
-        }
-        inside.excluding = true;
-        while inside.sharing > 0 {
-            if let Err(error) = self.wait(&mut inside) {
-                inside.excluding = false;
-                self.left.notify_all();
-                return Err(error);
-            }
-        }
+        gate::exclude(self)?;
         Ok(Excluding(self))
     }
+}
 
-    fn wait(&self, inside: &mut Guard<'_>) -> Result {
-        match self.left.wait_interruptible(inside) {
+impl Monitor for Gate {
+    type Interruption = Error;
+    type Guard<'a> = Guard<'a, Inside, MutexBackend>;
+
+    fn lock(&self) -> Self::Guard<'_> {
+        self.inside.lock()
+    }
+
+    fn wait<'a>(&'a self, guard: &mut Self::Guard<'a>) -> Result {
+        match self.left.wait_interruptible(guard) {
             true => Err(ERESTARTSYS),
             false => Ok(()),
         }
     }
-}
 
-type Guard<'a> = kernel::sync::lock::Guard<'a, Inside, kernel::sync::lock::mutex::MutexBackend>;
+    fn wake(&self) {
+        self.left.notify_all();
+    }
+}
 
 impl Drop for Sharing<'_> {
     fn drop(&mut self) {
-        let mut inside = self.0.inside.lock();
-        inside.sharing = inside.sharing.saturating_sub(1);
-        self.0.left.notify_all();
+        gate::leave_sharing(self.0);
     }
 }
 
 impl Drop for Excluding<'_> {
     fn drop(&mut self) {
-        self.0.inside.lock().excluding = false;
-        self.0.left.notify_all();
+        gate::leave_excluding(self.0);
     }
 }

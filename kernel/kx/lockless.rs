@@ -5,9 +5,10 @@
 
 use core::marker::PhantomData;
 use kernel::sync::{
-    atomic::{Atomic, AtomicType, Release},
+    atomic::{Atomic, AtomicType, Full, Relaxed, Release},
     Arc, ArcBorrow,
 };
+use model::word::Word;
 
 /// A relaxed load.
 #[inline(always)]
@@ -15,6 +16,43 @@ pub(crate) fn peek<T: AtomicType + Copy>(atomic: &Atomic<T>) -> T {
     // SAFETY: The pointer is valid. The kernel's atomics may be read so (`READ_ONCE`) beside
     // changes; a word is read in one piece.
     unsafe { atomic.as_ptr().read_volatile() }
+}
+
+/// A word of what is pure and works without a lock.
+#[repr(transparent)]
+pub struct Shared(Atomic<u64>);
+
+impl Word for Shared {
+    #[inline(always)]
+    fn new(value: u64) -> Self {
+        Self(Atomic::new(value))
+    }
+
+    #[inline(always)]
+    fn peek(&self) -> u64 {
+        peek(&self.0)
+    }
+
+    /// x86 loads in the order of the program; so does the compiler, as these loads are volatile.
+    #[inline(always)]
+    fn load(&self) -> u64 {
+        peek(&self.0)
+    }
+
+    #[inline(always)]
+    fn put(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    #[inline(always)]
+    fn store(&self, value: u64) {
+        self.0.store(value, Release);
+    }
+
+    #[inline(always)]
+    fn exchange(&self, value: u64) -> u64 {
+        self.0.xchg(value, Full)
+    }
 }
 
 /// A place for an [`Arc`] that is filled once.

@@ -15,20 +15,12 @@
 //! Members come and go under a `RawLock` of the set's own, the innermost one. Some hundred
 //! instructions run under it; nothing is called but `mmgrab`.
 
-use crate::{lockless::peek, mm, new_raw_lock, rawlock::RawLock, sys};
-use kernel::{
-    bindings,
-    mm::Mm,
-    prelude::*,
-    sync::{
-        aref::ARef,
-        atomic::{Atomic, Release},
-    },
-};
+use crate::{lockless::Shared, mm, new_raw_lock, rawlock::RawLock, sys};
+use kernel::{bindings, mm::Mm, prelude::*, sync::aref::ARef};
 use model::{
     generation::Membership,
     ledger::Area,
-    members::{self, Found, Line, Lines, Word, WAYS},
+    members::{self, Found, Line, Lines, WAYS},
     quota::{Quota, OWN},
 };
 
@@ -96,28 +88,6 @@ impl<'a> ExitingMm<'a> {
     pub fn area_start(&self, address: u64) -> Option<u64> {
         // SAFETY: The type's promise.
         unsafe { mm::area_start(self.0, address) }
-    }
-}
-
-/// A word of the table.
-#[repr(transparent)]
-struct Shared(Atomic<u64>);
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self(Atomic::new(0))
-    }
-}
-
-impl Word for Shared {
-    /// x86 loads in the order of the program; so does the compiler, as these loads are volatile.
-    #[inline(always)]
-    fn load(&self) -> u64 {
-        peek(&self.0)
-    }
-
-    fn store(&self, value: u64) {
-        self.0.store(value, Release);
     }
 }
 

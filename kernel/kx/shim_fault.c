@@ -6,6 +6,7 @@
 #include <linux/userfaultfd_k.h>
 
 #include "shim_fault.h"
+#include "shim_till.h"
 
 /* watch.rs: called for each fault, so each fact function is one call. */
 
@@ -118,51 +119,12 @@ static __always_inline bool is_plain_copy(const struct vm_fault *vmf, const char
 	       !(READ_ONCE(page->flags.f) & (BIT(PG_head) | BIT(PG_anon_exclusive)));
 }
 
-/* Attempts at an addition that other CPUs' additions foil. */
-#define KX_TILL_ATTEMPTS 8
-
-/* Counts in @entry, if it is open for this area and generation and nothing comes between. */
-static __always_inline bool count_in(struct kx_till_entry *entry, u64 *copies, u64 start,
-				     const struct kx_till *till, u32 generation)
-{
-	/* Before the rest: whoever changes that changes @copies, too. */
-	*copies = smp_load_acquire(&entry->copies);
-	return READ_ONCE(entry->start) == start && READ_ONCE(till->generation) == generation &&
-	       try_cmpxchg64_relaxed(&entry->copies, copies, *copies + 1);
-}
-
-/* Where the first way is another area's, or somebody else was faster. */
-static notrace noinline bool count_slowly(struct kx_till_entry *set, u64 start,
-					  const struct kx_till *till, u32 generation)
-{
-	int way, attempt;
-	u64 copies;
-
-	for (way = 0; way < KX_TILL_WAYS; way++) {
-		if (READ_ONCE(set[way].start) != start)
-			continue;
-		for (attempt = 0; attempt < KX_TILL_ATTEMPTS; attempt++)
-			if (count_in(&set[way], &copies, start, till, generation))
-				return true;
-	}
-	return false;
-}
-
 notrace const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till *till,
-					     u32 generation)
+					     u64 generation)
 {
-	struct kx_till_entry *set;
-	u64 start, copies;
-
 	if (!is_plain_copy(vmf, till->name))
 		return vmf;
-	start = vmf->vma->vm_start;
-	/* As till.rs has it. Memory allocators love powers of two. */
-	set = till->sets[(u32)(start >> PAGE_SHIFT) * 0x61C88647u >> 26];
-	OPTIMIZER_HIDE_VAR(set);
-	if (likely(count_in(set, &copies, start, till, generation)))
-		return NULL;
-	return count_slowly(set, start, till, generation) ? NULL : vmf;
+	return kx_till_count(till, vmf->vma->vm_start, generation) ? NULL : vmf;
 }
 
 unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name)

@@ -28,24 +28,11 @@ enum kx_fault {
 };
 
 /* till.rs */
-#define KX_TILL_SETS 64
-#define KX_TILL_WAYS 2
-
-struct kx_till_entry {
-	u64 start;
-	u64 copies;
-};
-
-struct kx_till {
-	char name[16];
-	u32 generation;
-	u32 unused[3];
-	struct kx_till_entry sets[KX_TILL_SETS][KX_TILL_WAYS];
-};
+struct kx_till;
 
 /* Returns NULL if it is a plain copy that was counted, else @vmf: the caller need not keep it. */
 const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till *till,
-				     u32 generation);
+				     u64 generation);
 
 /* @name has TASK_COMM_LEN bytes. */
 unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name);

@@ -116,7 +116,7 @@ extern "C" {
     pub(crate) fn kx_count_copy(
         vmf: *const bindings::vm_fault,
         till: *const Till,
-        generation: u32,
+        generation: u64,
     ) -> *const bindings::vm_fault;
     pub(crate) fn kx_write_fault(vmf: *const bindings::vm_fault, name: *const u8) -> ffi::c_uint;
     pub(crate) fn kx_fault_folio(vmf: *const bindings::vm_fault) -> *const bindings::folio;

@@ -129,7 +129,7 @@ impl<'a> Fault<'a> {
             return Err(self);
         };
         // SAFETY: By the invariant; a `Till` is what C takes it for.
-        let rest = unsafe { sys::kx_count_copy(vmf, till, generation) };
+        let rest = unsafe { sys::kx_count_copy(vmf, till, generation.into()) };
         if rest.is_null() {
             return Ok(());
         }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cow;
+pub mod gate;
 pub mod generation;
 pub mod group;
 pub mod ids;
@@ -26,3 +27,5 @@ pub mod pte;
 pub mod quota;
 pub mod sort;
 pub mod table;
+pub mod till;
+pub mod word;

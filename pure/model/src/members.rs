@@ -16,20 +16,15 @@
 //! - its home says how far away it may be before it gets there, and until it is gone.
 //!
 //! Others come and go in the lines that are looked through, but no other member has the same key.
+//! `tests/loom` tries that out.
+
+use crate::word::Word;
 
 /// Members of one line.
 pub const WAYS: usize = 7;
 
 /// No member has this key.
 const FREE: u64 = 0;
-
-/// A word that several tasks use at the same time.
-pub trait Word {
-    /// Loads it; what is loaded later is not older.
-    fn load(&self) -> u64;
-    /// Stores it, after all that was stored before.
-    fn store(&self, value: u64);
-}
 
 /// Two cache lines, of which a look-up that finds nothing reads the first.
 #[repr(C, align(64))]
@@ -40,12 +35,13 @@ pub struct Line<W> {
     tags: [W; WAYS],
 }
 
-impl<W: Default> Default for Line<W> {
+impl<W: Word> Default for Line<W> {
     fn default() -> Self {
+        let words = || core::array::from_fn(|_| W::new(0));
         Self {
-            home: W::default(),
-            keys: Default::default(),
-            tags: Default::default(),
+            home: W::new(0),
+            keys: words(),
+            tags: words(),
         }
     }
 }
@@ -201,16 +197,6 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::vec::Vec;
-
-    impl Word for AtomicU64 {
-        fn load(&self) -> u64 {
-            self.load(Ordering::Acquire)
-        }
-
-        fn store(&self, value: u64) {
-            self.store(value, Ordering::Release);
-        }
-    }
 
     /// With a hash of the test's choice.
     struct Table {
