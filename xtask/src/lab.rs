@@ -66,19 +66,21 @@ impl Lab {
                 self.kernel(&row.name)?;
             }
         }
-        println!(
-            "{:<8} {:<26} {:<22} {:<7} WHAT",
-            "NAME", "RELEASE", "PACKAGE VERSION", "CACHED"
-        );
+        let mut lines = Vec::new();
         for row in &self.catalogue.kernels {
             let resolved = archive::resolve(self, row, Freshness::Recorded)?;
             let is_cached = kernel::is_cached(self, row, &resolved)?;
             let cached = if is_cached { "yes" } else { "no" };
-            println!(
+            lines.push(format!(
                 "{:<8} {:<26} {:<22} {cached:<7} {}",
                 row.name, resolved.release, resolved.deb_version, row.what
-            );
+            ));
         }
+        println!(
+            "{:<8} {:<26} {:<22} {:<7} WHAT",
+            "NAME", "RELEASE", "PACKAGE VERSION", "CACHED"
+        );
+        lines.iter().for_each(|line| println!("{line}"));
         Ok(())
     }
 
