@@ -311,6 +311,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_crate_is_checked_with_the_rust_that_it_declares() {
+        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let declared = declared(repo).unwrap();
+        let version_of = |name: &str| {
+            let mut all = declared.iter();
+            let found = all.find(|(_, crates)| crates.iter().any(|each| each == name));
+            found.map(|(version, _)| version.as_str())
+        };
+        assert_eq!(version_of("xtask"), Some("1.89"));
+        assert_eq!(version_of("pagelens"), Some("1.85"));
+    }
+
+    #[test]
     fn links_are_found_outside_code_only() {
         let text =
             "see [a](a.md) and [b](b.md#part)\n```\n[c](c.md)\n```\n[web](https://x.example)\n";
