@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! kshram against memfd, as it comes and with huge pages.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -88,30 +89,38 @@ fn fill(file: &File, size: u64) -> Result<()> {
 
 /// Copies into and out of both. Small ones are copied as often as it takes.
 fn access(ours: &File, theirs: &File, size: u64) -> Result<Vec<String>> {
-    let mut buffer = vec![0x5A; size as usize];
-    let mut other = buffer.clone();
+    let mut source = vec![0x5A; size as usize];
+    let mut target = vec![0; size as usize];
+    let mut turn = 0_u8;
     let (ours, theirs) = (Mapping::new(ours, 0, size)?, Mapping::new(theirs, 0, size)?);
-    let copy = |mapping: &Mapping, buffer: &mut [u8]| {
+    let copy = |mapping: &Mapping| {
+        // Bytes that neither the mapping nor the target has from the turn before.
+        turn = turn.wrapping_add(1);
+        source
+            .iter_mut()
+            .step_by(PAGE)
+            .for_each(|byte| *byte = turn);
         for _ in 0..(TURN / size).max(1) {
-            let length = mapping.len().min(buffer.len());
-            // SAFETY: Both have as many bytes, and nobody else uses the mapping's memory. The copies
+            let length = mapping.len().min(source.len()).min(target.len());
+            // SAFETY: All have as many bytes, and nobody else uses the mapping's memory. The copies
             // of the library itself go by words, as they must allow for others.
             unsafe {
-                buffer
+                source
                     .as_ptr()
                     .copy_to_nonoverlapping(mapping.as_mut_ptr(), length);
                 mapping
                     .as_ptr()
-                    .copy_to_nonoverlapping(buffer.as_mut_ptr(), length);
+                    .copy_to_nonoverlapping(target.as_mut_ptr(), length);
             }
         }
-        ensure!(buffer.iter().step_by(PAGE).all(|&byte| byte == 0x5A));
+        ensure!(target.iter().step_by(PAGE).all(|&byte| byte == turn));
         Ok(())
     };
+    let copy = RefCell::new(copy);
     let times = alternate(
         ROUNDS,
-        [&mut || copy(&ours, &mut buffer), &mut || {
-            copy(&theirs, &mut other)
+        [&mut || copy.borrow_mut()(&ours), &mut || {
+            copy.borrow_mut()(&theirs)
         }],
     )?;
     Ok(row(size, times, 1.0 / ratio(times[1], times[0])))

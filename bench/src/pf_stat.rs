@@ -6,12 +6,13 @@
 //! of many short runs, as the machine below the guest is shared; what a side adds to a fault is
 //! taken within the round, and medians of rounds count.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat;
+use rustix::process::{kill_process, Pid, Signal};
 use workloads::{Module, Workload};
 
 use crate::harness::print;
@@ -30,7 +31,10 @@ const CROWD_ROUNDS: usize = 3;
 const PROGRAM: &str = "fentry:vmlinux:do_wp_page { @[args->vmf->vma->vm_start] = count(); }";
 
 /// A running bpftrace with its probe attached.
-struct Bpftrace(Child);
+struct Bpftrace {
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
 
 impl Bpftrace {
     fn start() -> Result<Self> {
@@ -43,20 +47,35 @@ impl Bpftrace {
             .spawn()
             .context("starting bpftrace")?;
         let output = child.stdout.take().context("no output")?;
-        let this = Self(child);
-        for line in BufReader::new(output).lines() {
+        let mut this = Self {
+            child,
+            output: BufReader::new(output).lines(),
+        };
+        for line in this.output.by_ref() {
             if line? == "ready" {
                 return Ok(this);
             }
         }
         anyhow::bail!("bpftrace ended without being ready")
     }
+
+    /// Ends it; what it has counted. It prints `@[ADDRESS]: COUNT` when it is interrupted.
+    fn counted(mut self) -> Result<u64> {
+        kill_process(Pid::from_child(&self.child), Signal::INT)?;
+        let mut sum = 0;
+        for line in self.output.by_ref() {
+            if let Some((_, count)) = line?.split_once("]: ") {
+                sum += count.parse::<u64>()?;
+            }
+        }
+        Ok(sum)
+    }
 }
 
 impl Drop for Bpftrace {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -72,20 +91,29 @@ fn per_fault() -> Result<f64> {
 fn per_fault_tracking(name: &str) -> Result<f64> {
     pf_stat::set_param(name.as_bytes())?;
     let time = per_fault()?;
+    let counted = pf_stat::get_info(name.as_bytes())?.total;
     if name == NAME {
-        let counted = pf_stat::get_info(name.as_bytes())?.total;
-        ensure!(
-            counted >= PAGES * FORKS,
-            "only {counted} faults were counted"
-        );
+        enough(counted)?;
+    } else {
+        ensure!(counted == 0, "{counted} faults of somebody else's");
+        let is_tracked = pf_stat::get_info(NAME.as_bytes()).is_ok();
+        ensure!(!is_tracked, "{NAME} is tracked, too");
     }
     pf_stat::cleanup()?;
     Ok(time)
 }
 
 fn per_fault_bpftrace() -> Result<f64> {
-    let _bpftrace = Bpftrace::start()?;
-    per_fault()
+    let bpftrace = Bpftrace::start()?;
+    let time = per_fault()?;
+    enough(bpftrace.counted()?)?;
+    Ok(time)
+}
+
+fn enough(counted: u64) -> Result<()> {
+    let forced = PAGES * FORKS;
+    ensure!(counted >= forced, "{counted} of {forced} were counted");
+    Ok(())
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {

@@ -14,6 +14,8 @@ use crate::run;
 /// One kernel as the archive has it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Resolved {
+    /// The toolchain root whose suites have it.
+    pub root: String,
     /// What `uname -r` will say.
     pub release: String,
     /// The package with the image.
@@ -25,7 +27,7 @@ pub struct Resolved {
 }
 
 /// Resolved kernels by name.
-pub type Table = BTreeMap<String, Resolved>;
+type Table = BTreeMap<String, Resolved>;
 
 /// Whether a recorded answer will do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,17 +38,38 @@ pub enum Freshness {
     AskArchive,
 }
 
-/// All kernels of the catalogue.
-pub fn resolve(lab: &Lab, freshness: Freshness) -> Result<Table> {
-    let mut table = Table::new();
-    for suite in lab.catalogue.roots.keys() {
-        table.extend(resolve_suite(lab, suite, freshness)?);
+/// Asks the archive again about all kernels.
+pub fn update(lab: &Lab) -> Result<()> {
+    for root in lab.catalogue.roots.keys() {
+        resolve_root(lab, root, Freshness::AskArchive)?;
     }
-    Ok(table)
+    Ok(())
 }
 
-/// The kernels of one suite's root.
-pub fn resolve_suite(lab: &Lab, suite: &str, freshness: Freshness) -> Result<Table> {
+/// The row's kernel: the newest that its roots have.
+pub fn resolve(lab: &Lab, row: &KernelRow, freshness: Freshness) -> Result<Resolved> {
+    let mut found = Vec::new();
+    for root in &row.roots {
+        found.extend(resolve_root(lab, root, freshness)?.remove(&row.name));
+    }
+    newest_of(found).with_context(|| {
+        format!(
+            "the archive has no kernel for '{}' ({})",
+            row.name, row.what
+        )
+    })
+}
+
+/// The first of equals: one of backports may be that of `stock`, too.
+fn newest_of(found: Vec<Resolved>) -> Option<Resolved> {
+    found.into_iter().reduce(|best, other| {
+        let is_newer = upstream_of(&other.release) > upstream_of(&best.release);
+        if is_newer { other } else { best }
+    })
+}
+
+/// The kernels that one root's suites have.
+fn resolve_root(lab: &Lab, suite: &str, freshness: Freshness) -> Result<Table> {
     let record = format!(
         "resolved-{}-{}.json",
         root::toolchain_name(lab, suite)?,
@@ -77,47 +100,42 @@ pub fn resolve_suite(lab: &Lab, suite: &str, freshness: Freshness) -> Result<Tab
         "linux-binary-",
     ]))?;
     let mut table = Table::new();
-    for row in lab.catalogue.kernels.iter().filter(|row| row.root == suite) {
-        let resolved = resolve_row(lab, &root, row, &names, &table)?;
-        table.insert(row.name.clone(), resolved);
+    for row in &lab.catalogue.kernels {
+        if !row.roots.iter().any(|root| root == suite) {
+            continue;
+        }
+        let base = base_version(lab, row, &table)?;
+        if let Some(image) = newest(&names, row, base.as_deref()) {
+            let resolved = describe(lab, &root, suite, row, image)?;
+            table.insert(row.name.clone(), resolved);
+        }
     }
     lab.cache
         .write(&record, &serde_json::to_string_pretty(&table)?)?;
     Ok(table)
 }
 
-/// The entry of that name.
-pub fn lookup(table: &Table, name: &str) -> Result<Resolved> {
-    table
-        .get(name)
-        .cloned()
-        .with_context(|| format!("'{name}' was not resolved"))
+/// The version that the row is bound to, as it begins a release: `7.2.12+deb13`.
+fn base_version(lab: &Lab, row: &KernelRow, earlier: &Table) -> Result<Option<String>> {
+    let Some(other) = &row.version_of else {
+        return Ok(None);
+    };
+    let flavour = &lab.catalogue.kernel(other)?.flavour;
+    let resolved = earlier
+        .get(other)
+        .with_context(|| format!("the archive has no '{other}' for '{}'", row.name))?;
+    let base = resolved.release.strip_suffix(&format!("-{flavour}"));
+    Ok(Some(base.context("odd release")?.to_owned()))
 }
 
-fn resolve_row(
+/// What the root's index says of an image.
+fn describe(
     lab: &Lab,
     root: &Root,
+    suite: &str,
     row: &KernelRow,
-    names: &str,
-    earlier: &Table,
+    image: String,
 ) -> Result<Resolved> {
-    let wanted_base = match &row.version_of {
-        Some(other) => {
-            let other_row = lab.catalogue.kernel(other)?;
-            let release = lookup(earlier, other)?.release;
-            let base = release
-                .strip_suffix(&format!("-{}", other_row.flavour))
-                .context("odd release")?;
-            Some(base.to_owned())
-        }
-        None => None,
-    };
-    let image = newest(names, row, wanted_base.as_deref()).with_context(|| {
-        format!(
-            "the archive has no kernel for '{}' ({})",
-            row.name, row.what
-        )
-    })?;
     let release = release_of(&image).to_owned();
     let upstream = upstream_of(&release);
     ensure!(upstream.len() >= 2, "cannot read the version of {release}");
@@ -141,6 +159,7 @@ fn resolve_row(
         ),
     };
     Ok(Resolved {
+        root: suite.to_owned(),
         release,
         image,
         deb_version: deb_version.to_owned(),
@@ -211,7 +230,7 @@ mod tests {
         KernelRow {
             name: "x".into(),
             what: "x".into(),
-            root: "trixie".into(),
+            roots: vec!["trixie".into()],
             flavour: flavour.into(),
             at_least: Some(at_least.into()),
             version_of: None,
@@ -241,6 +260,25 @@ mod tests {
             "linux-binary-unsigned-7.3.4+deb13-amd64"
         );
         assert_eq!(newest(NAMES, &row("amd64", true, "7.3"), None), None);
+    }
+
+    #[test]
+    fn the_newest_of_several_roots_is_taken_and_of_equals_the_first() {
+        let of = |root: &str, release: &str| Resolved {
+            root: root.into(),
+            release: release.into(),
+            image: "x".into(),
+            deb_version: "x".into(),
+            source: "x".into(),
+        };
+        let root = |found| newest_of(found).map(|newest| newest.root);
+        let backports = of("trixie", "7.3.4+deb13-amd64");
+        let newest = |other| root(vec![backports.clone(), of("sid", other)]).unwrap();
+        assert_eq!(newest("7.2.13+deb14-amd64"), "trixie");
+        assert_eq!(newest("7.3.4+deb14-amd64"), "trixie");
+        assert_eq!(newest("7.3.10+deb14-amd64"), "sid");
+        assert_eq!(newest("7.4-amd64"), "sid");
+        assert_eq!(root(vec![]), None);
     }
 
     #[test]

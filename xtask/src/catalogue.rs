@@ -34,8 +34,8 @@ pub struct KernelRow {
     pub name: String,
     /// For people.
     pub what: String,
-    /// The toolchain root that builds for it.
-    pub root: String,
+    /// The toolchain roots that may build for it: that of the newest version does, the first of equals.
+    pub roots: Vec<String>,
     /// Debian's flavour: the end of the release string.
     pub flavour: String,
     /// The oldest upstream version that will do.
@@ -94,15 +94,14 @@ mod tests {
     fn the_table_names_every_kernel_that_scripts_rely_on() {
         let table = Catalogue::load().unwrap();
         let names: Vec<_> = table.kernels.iter().map(|row| row.name.as_str()).collect();
-        assert_eq!(names, ["stock", "rt", "next", "testing", "debug"]);
+        assert_eq!(names, ["stock", "rt", "cloud", "next", "testing", "debug"]);
         for row in &table.kernels {
-            assert!(
-                table.roots.contains_key(&row.root),
-                "{} has no root",
-                row.name
-            );
+            assert!(!row.roots.is_empty(), "{} has no root", row.name);
+            for root in &row.roots {
+                assert!(table.roots.contains_key(root), "there is no {root}");
+            }
             if let Some(other) = &row.version_of {
-                assert!(table.kernel(other).is_ok());
+                assert_eq!(table.kernel(other).unwrap().roots, row.roots);
             }
         }
     }
@@ -113,7 +112,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("stock, rt, next, testing, debug")
+                .contains("stock, rt, cloud, next, testing, debug")
         );
     }
 }

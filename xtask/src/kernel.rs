@@ -66,16 +66,16 @@ impl Kernel {
 
 /// Prepares the row's kernel unless the cache has it.
 pub fn prepare(lab: &Lab, row: &KernelRow) -> Result<Kernel> {
-    let had_root = lab
-        .cache
-        .path(&root::toolchain_name(lab, &row.root)?)
-        .exists();
-    let mut resolved = resolved(lab, row, Freshness::Recorded)?;
-    if !lab.cache.path(&entry_name(lab, row, &resolved)?).exists() && had_root {
-        // The recorded version may have left the archive since.
-        resolved = self::resolved(lab, row, Freshness::AskArchive)?;
+    let mut had_roots = true;
+    for root in &row.roots {
+        had_roots &= lab.cache.path(&root::toolchain_name(lab, root)?).exists();
     }
-    let root = root::toolchain(lab, &row.root)?;
+    let mut resolved = archive::resolve(lab, row, Freshness::Recorded)?;
+    if !lab.cache.path(&entry_name(lab, row, &resolved)?).exists() && had_roots {
+        // The recorded version may have left the archive since.
+        resolved = archive::resolve(lab, row, Freshness::AskArchive)?;
+    }
+    let root = root::toolchain(lab, &resolved.root)?;
     let dir = lab.cache.get_or_build(
         &lab.ui,
         &lab.host,
@@ -92,20 +92,13 @@ pub fn prepare(lab: &Lab, row: &KernelRow) -> Result<Kernel> {
 }
 
 /// Whether `prepare` would find it in the cache.
-pub fn is_cached(lab: &Lab, row: &KernelRow) -> Result<bool> {
-    let resolved = resolved(lab, row, Freshness::Recorded)?;
-    Ok(lab.cache.path(&entry_name(lab, row, &resolved)?).exists())
+pub fn is_cached(lab: &Lab, row: &KernelRow, resolved: &Resolved) -> Result<bool> {
+    Ok(lab.cache.path(&entry_name(lab, row, resolved)?).exists())
 }
 
-fn resolved(lab: &Lab, row: &KernelRow, freshness: Freshness) -> Result<Resolved> {
-    archive::lookup(
-        &archive::resolve_suite(lab, &row.root, freshness)?,
-        &row.name,
-    )
-}
-
+/// Says what the kernel is, not which row asks for it: two that ask for the same share it.
 fn entry_name(lab: &Lab, row: &KernelRow, resolved: &Resolved) -> Result<String> {
-    let root_name = root::toolchain_name(lab, &row.root)?;
+    let root_name = root::toolchain_name(lab, &resolved.root)?;
     let config = if row.config.is_some() {
         DEBUG_CONFIG
     } else {
@@ -118,7 +111,7 @@ fn entry_name(lab: &Lab, row: &KernelRow, resolved: &Resolved) -> Result<String>
         &resolved.deb_version,
         &resolved.image,
     ]);
-    Ok(format!("kernel-{}-{}-{key}", row.name, resolved.release))
+    Ok(format!("kernel-{}-{key}", resolved.release))
 }
 
 fn build(lab: &Lab, row: &KernelRow, resolved: &Resolved, root: &Root, aside: &Path) -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::archive::{self, Resolved};
+use crate::archive::{self, Freshness};
 use crate::cache::Cache;
 use crate::catalogue::Catalogue;
 use crate::host::Host;
@@ -58,39 +58,29 @@ impl Lab {
 
     /// Prints one line per kernel.
     pub fn print_kernels(&self, update: bool, prepare: bool) -> Result<()> {
-        let resolved = archive::resolve(
-            self,
-            if update {
-                archive::Freshness::AskArchive
-            } else {
-                archive::Freshness::Recorded
-            },
-        )?;
+        if update {
+            archive::update(self)?;
+        }
         if prepare {
             for row in &self.catalogue.kernels {
                 self.kernel(&row.name)?;
             }
         }
+        let mut lines = Vec::new();
+        for row in &self.catalogue.kernels {
+            let resolved = archive::resolve(self, row, Freshness::Recorded)?;
+            let is_cached = kernel::is_cached(self, row, &resolved)?;
+            let cached = if is_cached { "yes" } else { "no" };
+            lines.push(format!(
+                "{:<8} {:<26} {:<22} {cached:<7} {}",
+                row.name, resolved.release, resolved.deb_version, row.what
+            ));
+        }
         println!(
             "{:<8} {:<26} {:<22} {:<7} WHAT",
             "NAME", "RELEASE", "PACKAGE VERSION", "CACHED"
         );
-        for row in &self.catalogue.kernels {
-            let Resolved {
-                release,
-                deb_version,
-                ..
-            } = archive::lookup(&resolved, &row.name)?;
-            let cached = if kernel::is_cached(self, row)? {
-                "yes"
-            } else {
-                "no"
-            };
-            println!(
-                "{:<8} {release:<26} {deb_version:<22} {cached:<7} {}",
-                row.name, row.what
-            );
-        }
+        lines.iter().for_each(|line| println!("{line}"));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything that can be judged without booting.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use walkdir::WalkDir;
 
 use crate::lab::Lab;
+use crate::miri::rustup;
 use crate::modules::{self, Mode};
 use crate::recursion;
 use crate::root::As;
@@ -64,6 +66,7 @@ pub fn run(lab: &Lab) -> Result<()> {
             "-Dwarnings",
         ],
     )?;
+    declared_versions(lab)?;
     cargo(
         "Rustdoc",
         &[
@@ -78,6 +81,69 @@ pub fn run(lab: &Lab) -> Result<()> {
     modules::compile(lab, &kernel, Mode::Clippy)?;
     recursion::check(lab, &kernel)?;
     checkpatch(lab)
+}
+
+/// Each library and program is checked by the oldest Rust that it declares; its tests may want a later
+/// one. Clippy looks for later functions of the standard library, too (`incompatible_msrv`), which takes
+/// no other toolchain.
+fn declared_versions(lab: &Lab) -> Result<()> {
+    for (version, crates) in declared(&lab.repo)? {
+        if !has_rust(lab, &version) {
+            lab.ui.note(&format!(
+                "rustup cannot get Rust {version}: only clippy has seen whether {} can do with it",
+                crates.join(", ")
+            ));
+            continue;
+        }
+        lab.ui
+            .step(&format!("Checking with Rust {version}"), |step| {
+                step.clear_log();
+                let mut command = rustup(&["run", &version, "cargo", "check", "--locked"]);
+                command
+                    .current_dir(&lab.repo)
+                    .env("CARGO_TARGET_DIR", lab.target.join("declared"))
+                    .arg("--quiet");
+                for name in &crates {
+                    command.args(["--package", name]);
+                }
+                run::run(step, &mut command)
+            })?;
+    }
+    Ok(())
+}
+
+/// The workspace's crates by the Rust that they declare.
+fn declared(repo: &Path) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(repo)
+        .args(["metadata", "--format-version=1", "--no-deps", "--locked"]);
+    let metadata: serde_json::Value = serde_json::from_str(&run::output(&mut cargo)?)?;
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    for each in metadata["packages"].as_array().context("no packages")? {
+        let name = each["name"].as_str().context("no name")?;
+        let version = each["rust_version"]
+            .as_str()
+            .with_context(|| format!("{name} does not declare its rust-version"))?;
+        found
+            .entry(version.to_owned())
+            .or_default()
+            .push(name.to_owned());
+    }
+    Ok(found)
+}
+
+/// Whether rustup has that toolchain, or gets it now.
+fn has_rust(lab: &Lab, version: &str) -> bool {
+    if run::output(&mut rustup(&["run", version, "rustc", "--version"])).is_ok() {
+        return true;
+    }
+    let install = lab.ui.step(&format!("Installing Rust {version}"), |step| {
+        step.clear_log();
+        let words = ["toolchain", "install", version, "--profile", "minimal"];
+        run::run(step, &mut rustup(&words))
+    });
+    install.is_ok()
 }
 
 /// All files with this extension below the checkout's folders, in order.
@@ -243,6 +309,19 @@ fn anchor(heading: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_crate_is_checked_with_the_rust_that_it_declares() {
+        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let declared = declared(repo).unwrap();
+        let version_of = |name: &str| {
+            let mut all = declared.iter();
+            let found = all.find(|(_, crates)| crates.iter().any(|each| each == name));
+            found.map(|(version, _)| version.as_str())
+        };
+        assert_eq!(version_of("xtask"), Some("1.89"));
+        assert_eq!(version_of("pagelens"), Some("1.85"));
+    }
 
     #[test]
     fn links_are_found_outside_code_only() {

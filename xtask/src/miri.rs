@@ -39,10 +39,15 @@ pub fn run(lab: &Lab, toolchain: &str, filter: Option<&str>) -> Result<u8> {
     Ok(0)
 }
 
-/// `cargo miri` of that toolchain, without what this one's cargo has put into the environment.
+/// `cargo miri` of that toolchain.
 fn miri(toolchain: &str) -> Command {
+    rustup(&["run", toolchain, "cargo", "miri"])
+}
+
+/// `rustup`, without what this toolchain's cargo has put into the environment.
+pub fn rustup(words: &[&str]) -> Command {
     let mut command = Command::new("rustup");
-    command.args(["run", toolchain, "cargo", "miri"]);
+    command.args(words);
     for name in ["RUSTC", "RUSTDOC", "CARGO", "RUSTUP_TOOLCHAIN"] {
         command.env_remove(name);
     }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls while everything changes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{ensure, Context, Result};
 use pagelens::{Kind, Memuse};
@@ -48,32 +47,44 @@ fn in_a_storm_every_call_is_answered_or_finds_nobody() -> Result<()> {
 fn a_process_that_is_killed_is_whole_or_gone() -> Result<()> {
     const PAGES: u64 = 3000;
     let loaded = Loaded::new()?;
-    let mut gone = 0;
     for round in 0..if is_long() { 300 } else { 30 } {
+        let wanted = round % 10;
+        let (answers, is_gone) = (AtomicU64::new(0), AtomicBool::new(false));
         let holder = Workload::start("holder", &[format!("rw:bb:{PAGES}")])?;
         let pid = rustix::process::Pid::from_raw(holder.pid() as i32);
         let pid = pid.ok_or_else(|| anyhow::anyhow!("no pid"))?;
         std::thread::scope(|scope| -> Result<()> {
-            scope.spawn(move || {
-                std::thread::sleep(Duration::from_micros(200 * (round % 10)));
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let killer = scope.spawn(|| {
+                while answers.load(Ordering::Relaxed) < wanted && !is_gone.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL)
             });
             // It stays until it is waited for: each answer must be all of it, until there is none.
-            loop {
+            let seen = loop {
                 match loaded
                     .call
                     .raw(pid.as_raw_nonzero().get(), abi::memuse::ANONYMOUS)
                 {
-                    Ok(bytes) => ensure!(bytes >= PAGES * PAGE, "{bytes} bytes of a part"),
-                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => break,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            gone += 1;
+                    Ok(bytes) if bytes >= PAGES * PAGE => answers.fetch_add(1, Ordering::Relaxed),
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
+                        break answers.load(Ordering::Relaxed)
+                    }
+                    other => {
+                        is_gone.store(true, Ordering::Relaxed);
+                        anyhow::bail!("of a part: {other:?}")
+                    }
+                };
+            };
+            is_gone.store(true, Ordering::Relaxed);
+            killer
+                .join()
+                .map_err(|_| anyhow::anyhow!("the killer panicked"))??;
+            // The kill waited for as many.
+            ensure!(seen >= wanted, "gone after {seen} answers, before the kill");
             Ok(())
         })?;
     }
-    ensure!(gone > 0);
     Ok(())
 }
 
@@ -130,7 +141,7 @@ fn random_numbers_get_bytes_or_the_documented_errors() -> Result<()> {
 fn the_module_unloads_while_it_is_hammered() -> Result<()> {
     let _one_cpu = OneCpu::enter()?;
     let is_over = AtomicBool::new(false);
-    let served = std::sync::atomic::AtomicU64::new(0);
+    let served = AtomicU64::new(0);
     let holder = Workload::start("holder", &["rw:bb:3000", "threads:3"])?;
     let pid = holder.pid() as i32;
     std::thread::scope(|scope| {

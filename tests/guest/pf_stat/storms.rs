@@ -2,9 +2,9 @@
 //! Everything at once: executions, ends, calls, loading and unloading.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat;
@@ -13,7 +13,7 @@ use workloads::{Module, SysSetting, Workload};
 
 use super::{errno, ledger, start_cow, step, tracking, COW};
 use crate::runner::skip;
-use crate::support::{is_long, remove_between_calls, KPROBES_ENABLED};
+use crate::support::{is_long, remove_between_calls, wait_until, KPROBES_ENABLED};
 
 fn duration() -> Duration {
     Duration::from_secs(if is_long() { 60 } else { 4 })
@@ -43,10 +43,14 @@ fn beside<T>(
     })
 }
 
-/// Failing is fine, crashing is not.
+/// Who is not tracked, and a module that is not there, are all that a call may object to.
 fn ask_everything() -> Result<()> {
     for name in ["storm", "exe", COW] {
-        let _ = pf_stat::get_info(name.as_bytes());
+        let answer = pf_stat::get_info(name.as_bytes());
+        if answer.is_err() {
+            let errno = errno(answer);
+            ensure!([libc::ESRCH, libc::ENOSYS].contains(&errno), "{errno}");
+        }
     }
     let _ = ledger(COW);
     Ok(())
@@ -77,14 +81,14 @@ fn names_come_and_go_while_programs_run() -> Result<()> {
         Workload::start("storm", &["exec"])?,
         Workload::start("storm", &["fork"])?,
     ];
-    let start = Instant::now();
     beside(1, ask_everything, || {
-        while start.elapsed() < duration() {
+        for _ in 0..if is_long() { 300 } else { 20 } {
             pf_stat::set_param(b"exe")?;
             pf_stat::set_param(b"storm")?;
             let _storm = Workload::start("storm", &["fork"])?;
-            thread::sleep(Duration::from_millis(20));
+            wait_until("copies are counted", || Ok(ledger("storm")?.copied > 0))?;
             pf_stat::cleanup()?;
+            assert_eq!(errno(pf_stat::get_info(b"storm")), libc::ESRCH);
         }
         Ok(())
     })
@@ -93,8 +97,15 @@ fn names_come_and_go_while_programs_run() -> Result<()> {
 #[test]
 fn the_module_comes_and_goes_while_its_calls_are_hammered() -> Result<()> {
     let _storm = Workload::start("storm", &["fork"])?;
+    let served = AtomicU64::new(0);
     let hammer = || {
-        let _ = pf_stat::set_param(b"storm");
+        match pf_stat::set_param(b"storm") {
+            Ok(()) => drop(served.fetch_add(1, Ordering::Relaxed)),
+            refused => {
+                let errno = errno(refused);
+                ensure!(errno == libc::ENOSYS, "{errno}");
+            }
+        }
         ask_everything()?;
         let _ = pf_stat::cleanup();
         Ok(())
@@ -102,8 +113,11 @@ fn the_module_comes_and_goes_while_its_calls_are_hammered() -> Result<()> {
     let rounds = if is_long() { 60 } else { 4 };
     beside(3, hammer, || {
         for _ in 0..rounds {
+            let before = served.load(Ordering::Relaxed);
             insert("pf_stat", "")?;
-            thread::sleep(Duration::from_millis(100));
+            wait_until("calls are served", || {
+                Ok(served.load(Ordering::Relaxed) > before + 3)
+            })?;
             // One of the three is always in a call, if they can make one.
             let _no_new_calls = SysSetting::set(KPROBES_ENABLED, "0")?;
             remove_between_calls("pf_stat")?;

@@ -3,7 +3,9 @@
 
 use std::fs;
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
+use rustix::process::{kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions};
+use workloads::process::rest;
 use workloads::{layout_of, refusal, Workload};
 
 use crate::support::storm;
@@ -75,22 +77,30 @@ fn it_loads_for_random_pids_while_they_come_and_go() -> Result<()> {
     Ok(())
 }
 
-/// A process that ends while it is looked at: children that live for a moment.
+/// One that is killed after, before, or while it is looked at.
 #[test]
 fn a_dying_process_is_shown_whole_or_refused() -> Result<()> {
-    let (mut shown, mut refused) = (0, 0);
     for round in 0..rounds() {
-        let mut child = std::process::Command::new("storm").arg("none").spawn()?;
-        // Sooner or later in its life.
-        std::thread::sleep(std::time::Duration::from_micros(round as u64 % 50 * 100));
-        let result = layout_of(child.id(), "");
-        child.wait()?;
+        let holder = Workload::start("holder", &["rw:aa:100"])?;
+        rest(holder.pid())?;
+        let whole = layout_of(holder.pid(), "")?.layout;
+        let pid = Pid::from_raw(holder.pid() as i32).context("no pid")?;
+        let result = std::thread::scope(|scope| -> Result<_> {
+            let killer = scope.spawn(move || kill_process(pid, Signal::KILL));
+            if round % 2 == 0 {
+                killer.join().ok().context("the killer panicked")??;
+                let dead = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+                waitid(WaitId::Pid(pid), dead)?;
+            }
+            Ok(layout_of(holder.pid(), ""))
+        })?;
         match result {
-            Ok(_) => shown += 1,
-            Err(error) if refusal(&error) == Some(3) => refused += 1,
-            Err(error) => return Err(error),
+            Ok(report) => {
+                ensure!(round % 2 == 1, "a dead one was shown: {report:?}");
+                assert_eq!(report.layout, whole, "round {round}");
+            }
+            Err(error) => ensure!(refusal(&error) == Some(3), "round {round}: {error:#}"),
         }
     }
-    println!("{shown} shown, {refused} refused");
     Ok(())
 }

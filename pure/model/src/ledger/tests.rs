@@ -70,9 +70,15 @@ fn kinds() -> impl Strategy<Value = Kind> {
     ]
 }
 
+/// Events of one case at most: Miri is some thousand times slower.
+const MANY: usize = if cfg!(miri) { 40 } else { 400 };
+
+/// Events in a row, more than there are places.
+const LONG: u64 = if cfg!(miri) { 600 } else { 5_000 };
+
 /// Faults in areas that begin at small multiples of a page.
 fn some_faults() -> impl Strategy<Value = Vec<(u64, Kind)>> {
-    vec(((0_u64..60).prop_map(|page| page * PAGE), kinds()), 0..400)
+    vec(((0_u64..60).prop_map(|page| page * PAGE), kinds()), 0..MANY)
 }
 
 /// Ascending areas without overlap within the same addresses.
@@ -266,14 +272,14 @@ fn pages(first: u64, count: u64) -> Area {
 fn an_area_that_grows_downwards_has_all_of_its_faults() {
     let mut ledger = ledger(512);
     let mut root = TestRoot::of(&[pages(9_999, 1)]);
-    for page in (1_000..9_999).rev() {
+    for page in (9_999 - LONG..9_999).rev() {
         root.areas[0].start = page * PAGE;
         root.version += 1;
         ledger.count(page * PAGE, Kind::Copied, 1, &mut root);
     }
     let mut counts = [Counts::ZERO];
     let folded = folded(&ledger, &root.areas, &mut counts);
-    assert_eq!(counts[0].copied, 8_999);
+    assert_eq!(counts[0].copied, LONG);
     assert_eq!((folded.gone.copied, folded.unplaced.copied), (0, 0));
 }
 
@@ -281,13 +287,13 @@ fn an_area_that_grows_downwards_has_all_of_its_faults() {
 fn areas_that_come_and_go_leave_their_places() {
     let mut ledger = ledger(512);
     let mut root = TestRoot::of(&[]);
-    for page in 0..5_000 {
+    for page in 0..LONG {
         root.areas = vec![pages(2 * page, 1)];
         root.version += 1;
         ledger.count(2 * page * PAGE, Kind::Copied, 1, &mut root);
     }
     let folded = folded::<Counts>(&ledger, &root.areas, &mut []);
-    assert_eq!((folded.gone.copied, folded.unplaced.copied), (4_999, 0));
+    assert_eq!((folded.gone.copied, folded.unplaced.copied), (LONG - 1, 0));
 }
 
 #[test]
@@ -296,7 +302,8 @@ fn faults_in_more_areas_than_places_are_unplaced_and_cost_few_questions() {
     let mut ledger = ledger(512);
     let mut root = TestRoot::of(&areas);
     let mut most = 0;
-    for round in 0..20 {
+    let rounds = if cfg!(miri) { 4 } else { 20 };
+    for round in 0..rounds {
         for area in &areas {
             root.asked = 0;
             ledger.count(area.start, Kind::Copied, 1, &mut root);
@@ -308,7 +315,7 @@ fn faults_in_more_areas_than_places_are_unplaced_and_cost_few_questions() {
     assert!(most <= LOOKS + 1, "{most}");
     let mut counts = vec![Counts::ZERO; 600];
     let folded = folded(&ledger, &areas, &mut counts);
-    assert_eq!(folded.unplaced.copied, 88 * 20);
+    assert_eq!(folded.unplaced.copied, 88 * rounds);
     assert_eq!(folded.gone.copied, 0);
     assert!(counts[..512].iter().all(|counts| counts.copied == 20));
 }

@@ -21,7 +21,7 @@ fn some_steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (0_usize..12, kinds(), prop_oneof![3 => Just(0), 1 => 0_usize..20])
             .prop_map(|(area, kind, ago)| Step::Fault(area, kind, ago)),
     ];
-    vec(step, 0..1200)
+    vec(step, 0..3 * MANY)
 }
 
 /// Twelve places of an address space far from each other, of which each has an area, one that
@@ -94,7 +94,7 @@ proptest! {
 
     #[test]
     fn nothing_differs_from_a_ledger_without_bounds_while_areas_only_grow(
-        grows in vec((0_usize..12, 1_u64..3), 0..800),
+        grows in vec((0_usize..12, 1_u64..3), 0..2 * MANY),
     ) {
         let (mut bounded, mut unbounded) = (ledger(192), ledger(800));
         let mut root = TestRoot::of(&[]);
