@@ -16,7 +16,7 @@ module! {
     license: "GPL",
 }
 
-kx::string_param! {
+kx_param::string_param! {
     /// Whom to greet.
     static NAME: name[64] = "world";
     "Whom to greet (default: world)"

@@ -16,7 +16,9 @@ use kernel::{
     },
     uaccess::{UserPtr, UserSlice},
 };
-use kx::{device::is_writable, poll, record, task};
+use kx_base::record;
+use kx_dev::{device::is_writable, poll};
+use kx_mm::task;
 
 /// A descriptor.
 pub(crate) struct Control {

@@ -18,10 +18,8 @@ mod slot;
 mod slots;
 
 use kernel::{prelude::*, sync::Arc};
-use kx::{
-    device::{Access, Nodes, Prepared},
-    procfile::ProcFile,
-};
+use kx_dev::device::{Access, Nodes, Prepared};
+use kx_proc::procfile::ProcFile;
 use listing::Listing;
 use model::kshram::Limits;
 use node::Kshram;
@@ -35,31 +33,31 @@ module! {
     license: "GPL",
 }
 
-kx::number_param! {
+kx_param::number_param! {
     /// How many slots there are.
     static SLOTS: slots: ullong(u64) = 8;
     "Number of slots, 1 to 256 (default: 8)"
 }
 
-kx::number_param! {
+kx_param::number_param! {
     /// How large a slot may become.
     static MAX_BYTES: max_bytes: ullong(u64) = 256 << 20;
     "Largest size of a slot in bytes, 4096 to 2147479552 (default: 268435456)"
 }
 
-kx::number_param! {
+kx_param::number_param! {
     /// The permissions of the nodes.
     static MODE: mode: ullong(u64) = 0o660;
     "Permissions of the device nodes (default: 0660)"
 }
 
-kx::number_param! {
+kx_param::number_param! {
     /// The group of the nodes.
     static GROUP: group: ullong(u64) = 0;
     "Group of the device nodes, a number (default: 0)"
 }
 
-kx::number_param! {
+kx_param::number_param! {
     /// Whether the memory may be swapped.
     static SWAP: swap: ullong(u64) = 0;
     "1 lets the memory be swapped (default: 0)"

@@ -8,7 +8,8 @@ use kernel::{
     sync::Arc,
     uaccess::{UserSliceReader, UserSliceWriter},
 };
-use kx::{charged, chunked::Text, procfile::Handler};
+use kx_base::{charged, chunked::Text};
+use kx_proc::procfile::Handler;
 use model::kshram::Line;
 
 /// The handler of `/proc/kshram`.

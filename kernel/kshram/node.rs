@@ -14,7 +14,7 @@ use kernel::{
         Arc,
     },
 };
-use kx::{
+use kx_dev::{
     device::{is_writable, signed, Device},
     poll,
     shmem::Memory,

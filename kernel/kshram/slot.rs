@@ -16,11 +16,13 @@ use kernel::{
     prelude::*,
     sync::{poll::PollTable, Arc, Mutex},
 };
-use kx::{
+use kx_base::{gate::Gate, sched};
+use kx_dev::{
     after::after_call,
-    gate::Gate,
-    mm, sched,
     shmem::{self, Memory},
+};
+use kx_mm::{
+    mm,
     task::{self, Comm, Pid, COMM_LEN},
 };
 use model::{

@@ -3,7 +3,7 @@
 
 use crate::{changes::Changes, slot::Slot};
 use kernel::{prelude::*, str::CString, sync::Arc};
-use kx::{device::Registry, mount::Mount, shmem::Memory};
+use kx_dev::{device::Registry, mount::Mount, shmem::Memory};
 use model::kshram::{Limits, FIRST_SIZE};
 
 /// The order of the fields is that in which they go away.

@@ -20,7 +20,10 @@ use kernel::{
     sync::{Arc, Mutex},
     uaccess::{UserSliceReader, UserSliceWriter},
 };
-use kx::{charged, chunked::Text, frame::Memory, log, procfile::Handler, task};
+use kx_base::{charged, chunked::Text, log};
+use kx_frame::Memory;
+use kx_mm::task;
+use kx_proc::procfile::Handler;
 use model::memory_info::{Command, Failure, COMMAND_MAX, ERROR, SUCCESS};
 
 /// The result of a command.

@@ -9,14 +9,16 @@ use crate::{
     snapshot::{Member, Name},
 };
 use kernel::{prelude::*, rbtree::RBTree, sync::aref::ARef};
-use kx::{
+use kx_base::{
     charged,
     chunked::{Chunked, SortSpace},
-    mm::{Mm, MmWithUser},
     sched,
-    task::{self, Comm},
-    walk::Table,
 };
+use kx_mm::{
+    mm::{Mm, MmWithUser},
+    task::{self, Comm},
+};
+use kx_page::walk::Table;
 use model::{
     memory_info::{Allowance, Figures},
     sort::{end_of_run, sort, Pacer},

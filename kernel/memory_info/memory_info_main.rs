@@ -13,7 +13,7 @@ mod pages;
 mod snapshot;
 
 use kernel::prelude::*;
-use kx::procfile::ProcFile;
+use kx_proc::procfile::ProcFile;
 
 module! {
     type: MemoryInfo,
@@ -23,19 +23,19 @@ module! {
     license: "GPL",
 }
 
-kx::bool_param! {
+kx_param::bool_param! {
     /// Whether a command that fails makes its `write` fail.
     static ERRNO: errno = true;
     "Fail the write of a command that fails (default: Y); with N only the file tells"
 }
 
-kx::measure! {
+kx_param::measure! {
     /// For how long the last `RESET` held the mmap lock of a process at a stretch, at most.
     static LONGEST_LOCK_NS: longest_lock_ns;
     "Longest time for which the last RESET held an mmap lock at a stretch, in ns (read-only)"
 }
 
-kx::measure! {
+kx_param::measure! {
     /// How often the last `RESET`, in its last look at each name, met a page that was freed or
     /// moved meanwhile. Those that moved are missing among the duplicates.
     static UNSETTLED: unsettled;

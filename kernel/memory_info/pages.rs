@@ -2,20 +2,20 @@
 //! The pages of a name: which count as present, and which are candidates for being duplicates.
 //!
 //! Candidates are collected as frame numbers, 16 bytes each, and nothing is held while they wait:
-//! see `kx::frame` for why.
+//! see `kx_frame` for why.
 
 use kernel::{
     mm::virt::{flags, VmaRef},
     prelude::*,
     sync::aref::ARef,
 };
-use kx::{
+use kx_base::{
     chunked::{Chunked, SortSpace},
-    frame::Memory,
-    mm::{self, MmWithUser},
     sched,
-    walk::{self, Leaves, Step, Table, Visitor},
 };
+use kx_frame::Memory;
+use kx_mm::mm::{self, MmWithUser};
+use kx_page::walk::{self, Leaves, Step, Table, Visitor};
 use model::{
     group::{candidate, group, unite},
     memory_info::Figures,

@@ -8,13 +8,13 @@
 
 use crate::{list::List, pages::Pages};
 use kernel::{fmt, pid_namespace::PidNamespace, prelude::*, sync::Arc};
-use kx::{
+use kx_base::{
     charged,
     chunked::{Chunked, SortSpace, Text},
-    frame::Memory,
     sched,
-    task::{Comm, Pid},
 };
+use kx_frame::Memory;
+use kx_mm::task::{Comm, Pid};
 use model::{
     memory_info::{write_line, Figures},
     sort::{end_of_run, sort, Pacer},

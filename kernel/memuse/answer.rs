@@ -3,12 +3,12 @@
 
 use crate::{count::Count, pointers::Pointers};
 use kernel::prelude::*;
-use kx::{
+use kx_base::sched;
+use kx_mm::{
     mm::{self, MmWithUser},
-    sched,
     target::Target,
-    walk::{self, Table},
 };
+use kx_page::walk::{self, Table};
 use model::memuse::{Kind, PAGE_SIZE};
 
 /// How often a process that becomes another program is looked at. One that could do so at each look

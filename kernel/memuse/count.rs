@@ -3,10 +3,8 @@
 
 use crate::pointers::Pointers;
 use kernel::{page::PAGE_SIZE, prelude::*};
-use kx::{
-    mm::{self, VmaRef},
-    walk::{self, Leaves, Step, Visitor},
-};
+use kx_mm::mm::{self, VmaRef};
+use kx_page::walk::{self, Leaves, Step, Visitor};
 use model::{
     memuse::{Kind, Layout},
     pte::{Entry, Level},

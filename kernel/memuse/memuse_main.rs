@@ -2,7 +2,7 @@
 //! The system call `memuse(pid, type)`: bytes of a process's memory that are really there, by kind.
 //!
 //! What the kinds mean stands in `model::memuse`, how a module serves a system call in
-//! `kx::syscall`, and how page tables are walked in `kx::walk`. `docs/memuse-internals.md` puts them
+//! `kx_hook::syscall`, and how page tables are walked in `kx_page::walk`. `docs/memuse-internals.md` puts them
 //! together.
 #![deny(unsafe_code)]
 
@@ -11,7 +11,7 @@ mod count;
 mod pointers;
 
 use kernel::prelude::*;
-use kx::syscall::{self, Handler, Syscalls};
+use kx_hook::syscall::{self, Handler, Syscalls};
 
 module! {
     type: Memuse,
@@ -21,7 +21,7 @@ module! {
     license: "GPL",
 }
 
-kx::number_param! {
+kx_param::number_param! {
     /// The number under which the call is served.
     static NR: nr: ullong(u64) = abi::memuse::NR;
     "Number of the system call (default: 388); one that this kernel leaves unassigned"

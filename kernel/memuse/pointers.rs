@@ -11,7 +11,8 @@ use kernel::{
     prelude::*,
     sync::atomic::{Atomic, Relaxed},
 };
-use kx::{charged::Words, mm::Mm, target::Target};
+use kx_base::charged::Words;
+use kx_mm::{mm::Mm, target::Target};
 use model::lowest::Lowest;
 
 /// Pointers that every caller has room for: a page.
@@ -58,7 +59,7 @@ impl<'a> Pointers<'a> {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], and those of [`kx::sched::breathe_or_freeze`].
+    /// [`ENOMEM`], and those of [`kx_base::sched::breathe_or_freeze`].
     pub(crate) fn prepare(&mut self) -> Result {
         let Some(from) = self.from.take() else {
             return Ok(());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The three system calls: arguments in, structure out, one line in the log for each error.
 //!
-//! Lock order: `hooking`, `tracking`, then what `kx::cow` takes. Hooking and unhooking may take minutes:
+//! Lock order: `hooking`, `tracking`, then what `kx_cow` takes. Hooking and unhooking may take minutes:
 //! the kernel waits for every task to leave the kernel or sleep, and keeps all others from hooking
 //! meanwhile. So `hooking` is a gate: who waits for it can be interrupted. `tracking` is only held for
 //! looking a program up and for adding one; never while the kernel is hooked or unhooked, or a report
@@ -17,16 +17,13 @@ use kernel::{
     transmute::AsBytes,
     uaccess::{UserPtr, UserSlice},
 };
-use kx::{
-    cow::{Report, Tracked, Tracking},
-    gate::Gate,
-    log,
-    syscall::Handler,
-    task::{self, Comm},
-};
+use kx_base::{gate::Gate, log};
+use kx_cow::{Report, Tracked, Tracking};
+use kx_hook::syscall::Handler;
+use kx_mm::task::{self, Comm};
 use model::ledger::Faults;
 
-const _: () = assert!(MAX_AREAS == kx::cow::MAX_AREAS);
+const _: () = assert!(MAX_AREAS == kx_cow::MAX_AREAS);
 const _: () = assert!(MAX_NAME + 1 == task::COMM_LEN);
 
 /// What the calls and the file share.

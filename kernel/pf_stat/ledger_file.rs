@@ -9,7 +9,10 @@ use kernel::{
     sync::Arc,
     uaccess::{UserSliceReader, UserSliceWriter},
 };
-use kx::{chunked::Text, cow::Tracked, procfile::Handler, task};
+use kx_base::chunked::Text;
+use kx_cow::Tracked;
+use kx_mm::task;
+use kx_proc::procfile::Handler;
 use model::{
     ledger::Folded,
     pf_stat::{write_head, write_line},

@@ -3,7 +3,7 @@
 //!
 //! Three system calls serve it: 385 `pf_set_param` tracks a name, 386 `pf_get_info` reports, 387
 //! `pf_cleanup` forgets everything. `/proc/pf_stat` shows the ledger behind the figures. Nothing in the kernel is hooked but the unassigned system calls
-//! until the first name is tracked, nor after the cleanup. The counting is [`kx::cow`]'s;
+//! until the first name is tracked, nor after the cleanup. The counting is [`kx_cow`]'s;
 //! `docs/pf_stat-internals.md` explains it.
 #![deny(unsafe_code)]
 
@@ -13,7 +13,8 @@ mod ledger_file;
 use abi::pf_stat::{NR_CLEANUP, NR_GET_INFO, NR_SET_PARAM};
 use calls::{Calls, Shared};
 use kernel::prelude::*;
-use kx::{procfile::ProcFile, syscall::Syscalls};
+use kx_hook::syscall::Syscalls;
+use kx_proc::procfile::ProcFile;
 use ledger_file::LedgerFile;
 
 module! {

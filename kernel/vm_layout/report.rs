@@ -7,10 +7,12 @@
 use crate::UNMASK;
 use core::format_args;
 use kernel::{prelude::*, str::BStr};
-use kx::{
+use kx_base::sched;
+use kx_mm::{
     layout::{self, NamedVma, Vmas},
     mm::{self, MmWithUser},
-    sched,
+};
+use kx_page::{
     table::{self, TopTable},
     walk,
 };

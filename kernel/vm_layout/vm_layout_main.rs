@@ -10,7 +10,7 @@
 mod report;
 
 use kernel::{prelude::*, str::BStr};
-use kx::{mm::MmWithUser, task};
+use kx_mm::{mm::MmWithUser, task};
 use report::Report;
 
 module! {
@@ -21,19 +21,19 @@ module! {
     license: "GPL",
 }
 
-kx::number_param! {
+kx_param::number_param! {
     /// Whose address space.
     static PID: pid: int(i32) = 0;
     "The process, as the loader's pid namespace numbers it (required)"
 }
 
-kx::number_param! {
+kx_param::number_param! {
     /// An address whose translation is to be shown too.
     static ADDRESS: address: ullong(u64) = 0;
     "Also show the page-table entries that translate this address (default: none)"
 }
 
-kx::number_param! {
+kx_param::number_param! {
     /// Whether the log may tell physical addresses.
     static UNMASK: unmask: bool(bool) = false;
     "Show physical addresses (default: N, as others may read the log)"

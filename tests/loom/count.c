@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What shim_till.h has from the kernel, in words that main.rs offers. */
+/* What till.h has from the kernel, in words that main.rs offers. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@ bool word_replace(u64 *word, u64 *old, u64 new);
 #define smp_load_acquire(word) word_load(word)
 #define try_cmpxchg64_relaxed(word, old, new) word_replace(word, old, new)
 
-#include "shim_till.h"
+#include "till.h"
 
 bool till_count(struct kx_till *till, u64 start, u64 generation);
 

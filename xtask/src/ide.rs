@@ -135,8 +135,12 @@ fn add_ours(lab: &Lab, crates: &mut Vec<Value>) -> Result<()> {
     let mut roots = vec![
         ("abi".to_owned(), lab.repo.join("pure/abi/src/lib.rs")),
         ("model".to_owned(), lab.repo.join("pure/model/src/lib.rs")),
-        ("kx".to_owned(), lab.repo.join("kernel/kx/lib.rs")),
     ];
+    let rooms = fs::read_to_string(lab.repo.join("kernel/shared.kbuild"))?;
+    roots.extend(rooms_of(&rooms).map(|room| {
+        let root = lab.repo.join("kernel/kx").join(room).join("lib.rs");
+        (format!("kx_{room}"), root)
+    }));
     let shared = roots.len();
     for folder in fs::read_dir(lab.repo.join("kernel"))? {
         let folder = folder?.path();
@@ -163,6 +167,13 @@ fn add_ours(lab: &Lab, crates: &mut Vec<Value>) -> Result<()> {
     Ok(())
 }
 
+/// The rooms of `kx` that the build file names, each behind those that it needs.
+fn rooms_of(build_file: &str) -> impl Iterator<Item = &str> {
+    build_file
+        .lines()
+        .filter_map(|line| line.strip_prefix("needs-")?.split_whitespace().next())
+}
+
 /// The kernel crate's configuration, and `MODULE`.
 fn cfg_of(template: &Value) -> Value {
     let mut cfg = template["cfg"].as_array().cloned().unwrap_or_default();
@@ -173,6 +184,12 @@ fn cfg_of(template: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rooms_are_read_from_the_build_file() {
+        let build_file = "# needs\nneeds-base :=\nneeds-mm   := base\nuse-room = needs-room\n";
+        assert_eq!(rooms_of(build_file).collect::<Vec<_>>(), ["base", "mm"]);
+    }
 
     #[test]
     fn crates_of_the_sysroot_are_split_off_and_all_are_numbered_anew() {

@@ -9,12 +9,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use walkdir::WalkDir;
 
+use crate::imports;
 use crate::lab::Lab;
 use crate::miri::rustup;
 use crate::modules::{self, Mode};
 use crate::recursion;
 use crate::root::As;
 use crate::run;
+use crate::seams;
 
 /// The kernel whose toolchain judges the kernel code: the oldest compiler that we support.
 const KERNEL: &str = "stock";
@@ -80,6 +82,8 @@ pub fn run(lab: &Lab) -> Result<()> {
     let kernel = lab.kernel(KERNEL)?;
     modules::compile(lab, &kernel, Mode::Clippy)?;
     recursion::check(lab, &kernel)?;
+    imports::check(lab, &kernel)?;
+    seams::check(lab, &kernel)?;
     checkpatch(lab)
 }
 

@@ -6,13 +6,12 @@ use super::{
     BUCKETS,
 };
 use crate::{
-    mm::AreasVersion,
     mmset::ExitingMm,
-    task,
     till::Till,
     watch::{Fault, PageId},
 };
 use kernel::prelude::*;
+use kx_mm::{mm::AreasVersion, task};
 use model::{
     cow::{Kind, Outcome},
     ledger::{index_len, Bucket, Entered, Ledger},

@@ -5,16 +5,14 @@ use super::{
     root::{may_be_beyond, place, MAX_AREAS},
     Program,
 };
-use crate::{
-    lockless::peek,
-    mm::{AreasGuard, AreasVersion},
-    sched,
-};
+use crate::lockless::peek;
 use kernel::{
     mm::{Mm, MmWithUser},
     prelude::*,
     sync::{aref::ARef, Arc},
 };
+use kx_base::sched;
+use kx_mm::mm::{AreasGuard, AreasVersion};
 use model::ledger::{find, fold, Area, Bucket, Faults, Folded, Place, Rest, Tally};
 
 /// Buckets for which there is room at first, and how many more than there were when that is not

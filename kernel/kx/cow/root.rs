@@ -2,7 +2,6 @@
 //! The address space whose areas are reported, and how the ledger asks for them.
 
 use crate::{
-    mm::{area_start, AreasVersion},
     mmset::{ExitingMm, MmId},
     till::Till,
 };
@@ -11,6 +10,7 @@ use kernel::{
     prelude::*,
     sync::aref::ARef,
 };
+use kx_mm::mm::{area_start, AreasVersion};
 use model::ledger::{self, Area, Place};
 
 /// Most areas that are reported.

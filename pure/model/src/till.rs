@@ -5,11 +5,11 @@
 //! atomic addition. Whatever else happens is entered under the program's lock, and so is the opening;
 //! whoever wants to know the counts collects them, under the lock, too.
 //!
-//! An area may be in one of [`SETS`] sets, which has room for [`WAYS`]. If there is none, who has it
-//! keeps it, unless it turns out after [`PATIENCE`] faults of others that they come more often: areas
+//! An area may be in one of `SETS` sets, which has room for `WAYS`. If there is none, who has it
+//! keeps it, unless it turns out after `PATIENCE` faults of others that they come more often: areas
 //! that are equally busy do not throw each other out at each fault.
 //!
-//! The addition is made in C, at the entry of the fault: `kx_till_count` of `kernel/kx/shim_till.h`,
+//! The addition is made in C, at the entry of the fault: `kx_till_count` of `kernel/kx/cow/till.h`,
 //! which must agree with what is here. `tests/loom` compiles it and tries the two out together.
 //!
 //! # Why nothing is lost or counted twice
@@ -69,7 +69,7 @@ pub struct Till<W> {
     misses: [W; SETS],
 }
 
-// `shim_till.h` has the same.
+// `till.h` has the same.
 const _: () = assert!(size_of::<Entry<u64>>() == 16 && offset_of!(Till<u64>, sets) == 16);
 
 /// Receives the start of an area and the number of copies there.

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Where copies, the commonest faults by far, are counted without a lock: [`model::till`] for the
+//! programs of one name.
+//!
+//! What is plain enough to be counted here is told, and counted, in C at the entry of the fault
+//! (`kx_count_copy`).
+
+use crate::lockless::Shared;
+use core::{mem::offset_of, ops::Deref};
+use kx_mm::task::Comm;
+
+/// See the module's documentation; `struct kx_till`, and behind it what C does not know.
+#[repr(C, align(64))]
+pub(crate) struct Till {
+    comm: Comm,
+    counts: model::till::Till<Shared>,
+}
+
+// `till.h` has the same.
+const _: () = assert!(offset_of!(Till, counts) == 16 && size_of::<Shared>() == 8);
+
+impl Till {
+    /// A closed till of the programs of this name.
+    pub(crate) fn new(comm: Comm) -> Self {
+        Self {
+            comm,
+            counts: Default::default(),
+        }
+    }
+
+    /// The programs' name.
+    pub(crate) fn comm(&self) -> &Comm {
+        &self.comm
+    }
+}
+
+impl Deref for Till {
+    type Target = model::till::Till<Shared>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.counts
+    }
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
+#include <linux/mmap_lock.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/sched/exec_state.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/shmem_fs.h>
+#include <linux/user_namespace.h>
+
+#include "shim.h"
+
+/* task.rs */
+
+struct pid *kx_get_pid(struct pid *pid)
+{
+	return get_pid(pid);
+}
+
+struct pid *kx_get_current_tgid(void)
+{
+	return get_pid(task_tgid(current));
+}
+
+/* threads.rs */
+
+struct mm_struct *kx_thread_mm(struct task_struct *thread)
+{
+	struct mm_struct *mm = NULL;
+
+	task_lock(thread);
+	if (!(thread->flags & PF_KTHREAD))
+		mm = thread->mm;
+	if (mm)
+		mmgrab(mm);
+	task_unlock(thread);
+	return mm;
+}
+
+/*
+ * The thread of the process of @task that follows @thread, or is the first if
+ * there is none; for an RCU read section in which @thread was on the list.
+ * @task may have left it: what is looked at, its signal_struct, it keeps.
+ */
+struct task_struct *kx_next_thread(const struct task_struct *task, struct task_struct *thread)
+{
+	struct list_head *threads = &task->signal->thread_head;
+
+	return list_next_or_null_rcu(threads, thread ? &thread->thread_node : threads,
+				     struct task_struct, thread_node);
+}
+
+int kx_is_listed(const struct task_struct *thread)
+{
+	return pid_alive(thread);
+}
+
+/* target.rs */
+
+int kx_exec_lock(struct task_struct *task)
+{
+	return down_read_killable(&task->signal->exec_update_lock);
+}
+
+void kx_exec_unlock(struct task_struct *task)
+{
+	up_read(&task->signal->exec_update_lock);
+}
+
+int kx_is_same_process(const struct task_struct *a, const struct task_struct *b)
+{
+	return a->signal == b->signal;
+}
+
+/*
+ * Whether the program of @task lets its owner look into it, and in whose user
+ * namespace it runs; for an RCU read section, after the credentials were read.
+ */
+int kx_is_dumpable(const struct task_struct *task, struct user_namespace **ns)
+{
+	const struct task_exec_state *state;
+
+	/*
+	 * Pairs with the barrier in commit_creds(): who gives up rights becomes
+	 * undumpable before that shows.
+	 */
+	smp_rmb();
+	state = rcu_dereference(task->exec_state);
+	*ns = state->user_ns;
+	return READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER;
+}
+
+int kx_is_kthread(const struct task_struct *task)
+{
+	return (task->flags & PF_KTHREAD) != 0;
+}
+
+unsigned int kx_thread_count(const struct task_struct *task)
+{
+	return READ_ONCE(task->signal->nr_threads);
+}
+
+/*
+ * The first thread of the list is the leader, unless it is on its way out after
+ * an exec. One that has ended has given up its stack, but stays in the count for
+ * as long as there are others. For a process that has a living thread.
+ */
+unsigned long kx_kernel_stacks(const struct task_struct *task)
+{
+	unsigned long stacks = kx_thread_count(task);
+	const struct task_struct *first;
+
+	rcu_read_lock();
+	first = kx_next_thread(task, NULL);
+	if (stacks > 1 && first && !refcount_read(&first->stack_refcount))
+		stacks--;
+	rcu_read_unlock();
+	return stacks * THREAD_SIZE;
+}
+
+/*
+ * A thread cannot lose its kernel stack, where its user registers are, before
+ * it has given up its mm, for which it needs the lock that is held here.
+ */
+int kx_stack_pointer(struct task_struct *thread, const struct mm_struct *mm, u64 *pointer)
+{
+	int is_there;
+
+	task_lock(thread);
+	is_there = thread->mm == mm;
+	if (is_there)
+		*pointer = READ_ONCE(task_pt_regs(thread)->sp);
+	task_unlock(thread);
+	return is_there;
+}
+
+/* mm.rs */
+
+unsigned long kx_page_table_bytes(const struct mm_struct *mm)
+{
+	return mm_pgtables_bytes(mm);
+}
+
+unsigned long kx_swapped_pages(struct mm_struct *mm)
+{
+	return get_mm_counter_sum(mm, MM_SWAPENTS);
+}
+
+int kx_vma_is_shared(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_MAYSHARE) != 0;
+}
+
+int kx_vma_grows_down(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_GROWSDOWN) != 0;
+}
+
+unsigned int kx_vma_backing(struct vm_area_struct *vma)
+{
+	if (vma_is_anonymous(vma))
+		return KX_ANONYMOUS;
+	if (!vma->vm_file)
+		return KX_KERNEL;
+	return kx_vma_is_shared(vma) && shmem_file(vma->vm_file) ? KX_SHARED : KX_FILE;
+}
+
+int kx_mmap_read_lock_killable(struct mm_struct *mm)
+{
+	return mmap_read_lock_killable(mm);
+}
+
+int kx_mmap_lock_is_contended(struct mm_struct *mm)
+{
+	return mmap_lock_is_contended(mm);
+}
+
+int kx_vma_is_shadow_stack(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_SHADOW_STACK) != 0;
+}
+
+/* Fails while the mappings are locked for changes, which give them another number. */
+int kx_areas_version(struct mm_struct *mm, unsigned int *version)
+{
+	return mmap_lock_speculate_try_begin(mm, version);
+}
+
+/* From the one that holds @from, or the next. */
+unsigned int kx_areas(struct mm_struct *mm, unsigned long from, unsigned long *ranges,
+		      unsigned int most)
+{
+	VMA_ITERATOR(vmi, mm, from);
+	struct vm_area_struct *vma;
+	unsigned int n = 0;
+
+	rcu_read_lock();
+	for_each_vma(vmi, vma) {
+		if (n == most)
+			break;
+		ranges[2 * n] = vma->vm_start;
+		ranges[2 * n + 1] = vma->vm_end;
+		n++;
+	}
+	rcu_read_unlock();
+	return n;
+}
+
+/*
+ * Without a lock, so the VMA itself is not looked at: it may be freed, and be another's. The tree
+ * has its range, and whoever changes the tree lets readers finish.
+ */
+int kx_area_at(struct mm_struct *mm, unsigned long address, unsigned long *start)
+{
+	MA_STATE(mas, &mm->mm_mt, address, address);
+	bool is_area;
+
+	rcu_read_lock();
+	is_area = mas_walk(&mas);
+	rcu_read_unlock();
+	*start = mas.index;
+	return is_area;
+}
+
+/* layout.rs */
+
+void kx_mm_segments(struct mm_struct *mm, struct kx_segments *segments)
+{
+	spin_lock(&mm->arg_lock);
+	*segments = (struct kx_segments) {
+		.start_code = mm->start_code,
+		.end_code = mm->end_code,
+		.start_data = mm->start_data,
+		.end_data = mm->end_data,
+		.start_brk = mm->start_brk,
+		.brk = mm->brk,
+		.start_stack = mm->start_stack,
+		.arg_start = mm->arg_start,
+		.arg_end = mm->arg_end,
+		.env_start = mm->env_start,
+		.env_end = mm->env_end,
+	};
+	spin_unlock(&mm->arg_lock);
+}
+
+unsigned long kx_mm_rss(struct mm_struct *mm)
+{
+	return get_mm_counter_sum(mm, MM_FILEPAGES) + get_mm_counter_sum(mm, MM_ANONPAGES) +
+	       get_mm_counter_sum(mm, MM_SHMEMPAGES);
+}
+
+static char *format_name(char *buffer, int size, const char *format, const char *name)
+{
+	snprintf(buffer, size, format, name);
+	return buffer;
+}
+
+/* What /proc/PID/maps shows, in its order of precedence. */
+char *kx_vma_name(struct vm_area_struct *vma, char *buffer, int size)
+{
+	struct anon_vma_name *anon_name = anon_vma_name(vma);
+	const char *name;
+
+	if (vma->vm_file && anon_name)
+		return format_name(buffer, size, "[anon_shmem:%s]", anon_name->name);
+	if (vma->vm_file)
+		return d_path(file_user_path(vma->vm_file), buffer, size);
+	if (vma->vm_ops && vma->vm_ops->name) {
+		name = vma->vm_ops->name(vma);
+		if (name)
+			return format_name(buffer, size, "%s", name);
+	}
+	if (vma_is_initial_heap(vma))
+		return format_name(buffer, size, "%s", "[heap]");
+	if (vma_is_initial_stack(vma))
+		return format_name(buffer, size, "%s", "[stack]");
+	if (anon_name)
+		return format_name(buffer, size, "[anon:%s]", anon_name->name);
+	return format_name(buffer, size, "%s", "");
+}
