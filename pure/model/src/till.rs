@@ -5,8 +5,8 @@
 //! atomic addition. Whatever else happens is entered under the program's lock, and so is the opening;
 //! whoever wants to know the counts collects them, under the lock, too.
 //!
-//! An area may be in one of [`SETS`] sets, which has room for [`WAYS`]. If there is none, who has it
-//! keeps it, unless it turns out after [`PATIENCE`] faults of others that they come more often: areas
+//! An area may be in one of `SETS` sets, which has room for `WAYS`. If there is none, who has it
+//! keeps it, unless it turns out after `PATIENCE` faults of others that they come more often: areas
 //! that are equally busy do not throw each other out at each fault.
 //!
 //! The addition is made in C, at the entry of the fault: `kx_till_count` of `kernel/kx/shim_till.h`,
