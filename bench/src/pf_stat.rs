@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
-use pagelens::pf_stat;
+use pagelens::pf_stat::{self, Ledger};
 use rustix::process::{kill_process, Pid, Signal};
 use workloads::{Module, Workload};
 
@@ -91,11 +91,11 @@ fn per_fault() -> Result<f64> {
 fn per_fault_tracking(name: &str) -> Result<f64> {
     pf_stat::set_param(name.as_bytes())?;
     let time = per_fault()?;
-    let counted = pf_stat::get_info(name.as_bytes())?.total;
     if name == NAME {
-        enough(counted)?;
+        enough(pf_stat::get_info(name.as_bytes())?.total)?;
     } else {
-        ensure!(counted == 0, "{counted} faults of somebody else's");
+        let idle = Ledger::of(name)?.context("it is not tracked")?;
+        ensure!(idle.faults == 0, "{idle:?}: somebody else's faults");
         let is_tracked = pf_stat::get_info(NAME.as_bytes()).is_ok();
         ensure!(!is_tracked, "{NAME} is tracked, too");
     }

@@ -138,7 +138,7 @@ fn a_copy_of_an_old_generation_does_not_count_in_the_next() {
         let mut counter = Counter::<true>::new();
         let [area, ..] = AREAS;
         counter.open(area);
-        let copies = counter.copies(2, area, 1);
+        let copies = counter.copies(1, area, 1);
         counter.collect();
         let collected = counter.collected.remove(&area).unwrap_or_default();
         counter.till().begin(2);
@@ -211,7 +211,7 @@ fn an_area_that_is_closed_and_opened_again_loses_nothing() {
 
 #[test]
 fn an_area_that_gives_way_takes_its_copies_along() {
-    check(3, || {
+    check(2, || {
         let mut counter = Counter::<true>::new();
         let [first, second, third] = AREAS;
         counter.open(first);
@@ -257,11 +257,11 @@ fn the_less_busy_area_gives_way_unless_both_are_busier_than_the_others() {
 
 #[test]
 fn a_till_that_rests_counts_nothing_of_the_task_that_it_rests_for() {
-    check(3, || {
+    check(2, || {
         let mut counter = Counter::<true>::new();
         let [area, ..] = AREAS;
         counter.open(area);
-        let others = counter.copies(2, area, 1);
+        let others = counter.copies(1, area, 1);
         counter.till().rest();
         assert!(!counter.count(area, 1));
         counter.till().go_on(1);

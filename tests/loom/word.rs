@@ -5,36 +5,56 @@ use loom::sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
 };
-use model::word::Word;
+use model::word;
 
 /// A word that loom watches, as large as one; without `ORDER` its stores come in no order, which is a
 /// mistake that the models have to find.
 #[repr(transparent)]
-pub struct Watched<const ORDER: bool = true>(Box<AtomicU64>);
+pub struct Watched<const ORDER: bool = true>(Box<Word>);
 
-impl<const ORDER: bool> Word for Watched<ORDER> {
+struct Word {
+    value: AtomicU64,
+    /// Swapped, in no order, before each use of the value. loom 0.7 looks for another order of two
+    /// accesses only if there was none in between, even if that was a load: it would not try a load
+    /// after a task's change which that task began with a load of its own, as each addition in a till.
+    /// Accesses that all change something have no such blind spot.
+    turn: AtomicU64,
+}
+
+impl<const ORDER: bool> Watched<ORDER> {
+    fn value(&self) -> &AtomicU64 {
+        self.0.turn.swap(0, Relaxed);
+        &self.0.value
+    }
+}
+
+impl<const ORDER: bool> word::Word for Watched<ORDER> {
     fn new(value: u64) -> Self {
-        Self(Box::new(AtomicU64::new(value)))
+        Self(Box::new(Word {
+            value: AtomicU64::new(value),
+            turn: AtomicU64::new(0),
+        }))
     }
 
     fn peek(&self) -> u64 {
-        self.0.load(Relaxed)
+        self.value().load(Relaxed)
     }
 
     fn load(&self) -> u64 {
-        self.0.load(Acquire)
+        self.value().load(Acquire)
     }
 
     fn put(&self, value: u64) {
-        self.0.store(value, Relaxed);
+        self.value().store(value, Relaxed);
     }
 
     fn store(&self, value: u64) {
-        self.0.store(value, if ORDER { Release } else { Relaxed });
+        self.value()
+            .store(value, if ORDER { Release } else { Relaxed });
     }
 
     fn exchange(&self, value: u64) -> u64 {
-        self.0.swap(value, SeqCst)
+        self.value().swap(value, SeqCst)
     }
 }
 
@@ -42,17 +62,17 @@ impl<const ORDER: bool> Word for Watched<ORDER> {
 
 #[no_mangle]
 extern "C-unwind" fn word_peek(word: &Watched) -> u64 {
-    word.peek()
+    word::Word::peek(word)
 }
 
 #[no_mangle]
 extern "C-unwind" fn word_load(word: &Watched) -> u64 {
-    word.load()
+    word::Word::load(word)
 }
 
 #[no_mangle]
 extern "C-unwind" fn word_replace(word: &Watched, old: &mut u64, new: u64) -> bool {
-    match word.0.compare_exchange(*old, new, Relaxed, Relaxed) {
+    match word.value().compare_exchange(*old, new, Relaxed, Relaxed) {
         Ok(_) => true,
         Err(there) => {
             *old = there;

@@ -176,8 +176,8 @@ unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name)
 }
 
 /*
- * Without map_pages() the kernel does nothing under the VMA's lock, and comes again with that of all
- * mappings, but without FAULT_FLAG_TRIED: vmf_can_call_fault().
+ * Without map_pages() the kernel does nothing under the VMA's lock, and comes again with that of
+ * all mappings, but without FAULT_FLAG_TRIED: vmf_can_call_fault().
  */
 static bool is_refused(const struct vm_fault *vmf)
 {

@@ -71,7 +71,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
 }
 
 /// Events of one case at most: Miri is some thousand times slower.
-const MANY: usize = if cfg!(miri) { 40 } else { 400 };
+const MANY: usize = if cfg!(miri) { 20 } else { 400 };
 
 /// Events in a row, more than there are places.
 const LONG: u64 = if cfg!(miri) { 600 } else { 5_000 };
