@@ -53,7 +53,7 @@ impl Entry<'_> {
     ///
     /// `regs` must come from the kernel and be valid as long as the value lives.
     unsafe fn new(regs: *mut bindings::ftrace_regs) -> Self {
-        // SAFETY: By this function's requirements; `shim_hook.c` asserts that the one structure
+        // SAFETY: By this function's requirements; `shim.c` asserts that the one structure
         // begins with the other.
         let regs = unsafe { &*regs.cast() };
         Self { regs }

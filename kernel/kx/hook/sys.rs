@@ -37,7 +37,7 @@ extern "C" {
 #[repr(C)]
 pub(crate) struct Kprobe([u8; 0]);
 
-/// `struct fprobe` of `include/linux/fprobe.h`; `shim_hook.c` asserts the offsets.
+/// `struct fprobe` of `include/linux/fprobe.h`; `shim.c` asserts the offsets.
 #[repr(C)]
 pub(crate) struct Fprobe {
     pub(crate) nmissed: ffi::c_ulong,
