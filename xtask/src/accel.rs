@@ -10,55 +10,12 @@ use crate::cache::key;
 use crate::guest;
 use crate::kernel::Kernel;
 use crate::lab::Lab;
-use crate::machine::{Machine, Outcome};
+use crate::machine::{Accel, Machine, Outcome};
+use crate::request::Threads;
 use crate::run;
 
 /// More than a boot takes, and little enough to wait for once.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How QEMU executes the guest's instructions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Accel {
-    /// The processor does.
-    Kvm,
-    /// QEMU translates them.
-    Tcg,
-}
-
-/// On how many threads an emulated machine's processors run.
-///
-/// With a thread for each, QEMU may execute a breakpoint that another processor has just patched
-/// away, which no real processor does: the guest dies of an `int3` when code is patched (a probe
-/// comes or goes) that another processor is about to execute. On one thread it cannot.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Threads {
-    /// Faster.
-    OnePerCpu,
-    /// Exact.
-    One,
-    /// On one thread, and the guest's clock counts instructions: a nanosecond is one. Slower still;
-    /// times do not depend on what else the host does.
-    Counted,
-}
-
-impl Accel {
-    /// QEMU's arguments.
-    pub fn arguments(self, threads: Threads) -> &'static [&'static str] {
-        match (self, threads) {
-            (_, Threads::Counted) => &[
-                "-accel",
-                "tcg,thread=single",
-                "-cpu",
-                "max",
-                "-icount",
-                "shift=0,sleep=off",
-            ],
-            (Self::Kvm, _) => &["-accel", "kvm", "-cpu", "host"],
-            (Self::Tcg, Threads::OnePerCpu) => &["-accel", "tcg,thread=multi", "-cpu", "max"],
-            (Self::Tcg, Threads::One) => &["-accel", "tcg,thread=single", "-cpu", "max"],
-        }
-    }
-}
 
 /// The verdict for this machine, from the cache or from a probe.
 pub fn detect(lab: &Lab, kernel: &Kernel) -> Result<Accel> {

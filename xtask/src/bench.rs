@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::accel::Threads;
-use crate::cli::Guest;
 use crate::lab::Lab;
-use crate::vm::{self, VmRequest};
+use crate::request::{Guest, Threads, VmRequest};
+use crate::vm;
 
 /// The largest inputs, twice over: ours and the peer's.
 const MEMORY_MIB: u32 = 6144;

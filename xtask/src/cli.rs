@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use crate::accel::Threads;
 use crate::lab::Lab;
-use crate::vm::VmRequest;
-use crate::{bench, demo, ide, lint, miri, modules, programs, test, vm};
+use crate::request::{DEFAULT_CPUS, DEFAULT_MEMORY_MIB, Guest, Threads, VmRequest};
+use crate::{bench, demo, ide, kernel, lint, miri, modules, programs, test, vm};
 
 /// Builds Pagelens and runs it inside Debian kernels under QEMU.
 #[derive(Parser)]
@@ -98,15 +97,6 @@ pub enum Command {
     Clean,
 }
 
-/// What the VM starts from.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Guest {
-    /// An initramfs with busybox and our programs.
-    Minimal,
-    /// A Debian system with Redis, Python, bpftrace and friends.
-    Full,
-}
-
 /// Arguments of `vm`.
 #[derive(clap::Args)]
 pub struct VmArgs {
@@ -117,13 +107,13 @@ pub struct VmArgs {
     #[arg(long, value_enum, default_value = "minimal")]
     guest: Guest,
     /// Virtual CPUs.
-    #[arg(long, default_value_t = vm::DEFAULT_CPUS, value_parser = clap::value_parser!(u32).range(1..=8))]
+    #[arg(long, default_value_t = DEFAULT_CPUS, value_parser = clap::value_parser!(u32).range(1..=8))]
     cpus: u32,
     /// Emulate all CPUs on one thread: slower, and exact where code is patched while it runs.
     #[arg(long)]
     one_thread: bool,
     /// Memory, in MiB.
-    #[arg(long, default_value_t = vm::DEFAULT_MEMORY_MIB, value_name = "MIB")]
+    #[arg(long, default_value_t = DEFAULT_MEMORY_MIB, value_name = "MIB")]
     memory: u32,
     /// Put a file or folder of the host into the guest.
     #[arg(long, value_name = "HOST:GUEST")]
@@ -190,7 +180,7 @@ pub fn dispatch(args: Args) -> Result<u8> {
         } => test::run(&lab, &kernel, long, filter.as_deref()),
         Command::Vm(vm_args) => vm::run(&lab, vm_args.into_request()?),
         Command::Build { kernel } => {
-            modules::build(&lab, &lab.kernel(&kernel)?)?;
+            modules::build(&lab, &kernel::named(&lab, &kernel)?)?;
             programs::build(&lab)?;
             Ok(0)
         }
@@ -209,7 +199,9 @@ pub fn dispatch(args: Args) -> Result<u8> {
             };
             bench::run(&lab, &kernel, name.as_deref(), threads, &args)
         }
-        Command::Kernels { update, prepare } => lab.print_kernels(update, prepare).map(|()| 0),
+        Command::Kernels { update, prepare } => {
+            kernel::print_all(&lab, update, prepare).map(|()| 0)
+        }
         Command::Ide => ide::run(&lab).map(|()| 0),
         Command::Clean => lab.clean().map(|()| 0),
     }

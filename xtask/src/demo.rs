@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::accel::Threads;
 use crate::lab::Lab;
-use crate::vm::{self, VmRequest};
+use crate::request::{Threads, VmRequest};
+use crate::vm;
 
 /// What the scenes' programs need at most.
 const MEMORY_MIB: u32 = 2048;

@@ -10,12 +10,11 @@ use anyhow::{Context as _, Result};
 use cpio::newc;
 use walkdir::WalkDir;
 
-use crate::cli;
 use crate::kernel::Kernel;
 use crate::lab::Lab;
+use crate::request::{Guest, VmRequest};
 use crate::root::{self, As, Recipe};
 use crate::run;
-use crate::vm::VmRequest;
 use crate::{modules, programs};
 
 const INIT: &str = include_str!("../guest/init");
@@ -161,7 +160,7 @@ pub fn pack(lab: &Lab, kernel: &Kernel, request: &VmRequest) -> Result<Vec<u8>> 
             .with_context(|| format!("--copy: {} is not absolute", to.display()))?;
         ram.copy(from, &Path::new("/lab/copied").join(below))?;
     }
-    if request.guest == cli::Guest::Full {
+    if request.guest == Guest::Full {
         ram.text("/lab/full", "")?;
     }
     if !request.command.is_empty() {

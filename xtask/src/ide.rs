@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use crate::kernel;
 use crate::lab::Lab;
 use crate::root::As;
 use crate::run;
@@ -24,7 +25,7 @@ const KERNEL: &str = "stock";
 
 /// Writes `kernel/rust-project.json`.
 pub fn run(lab: &Lab) -> Result<()> {
-    let kernel = lab.kernel(KERNEL)?;
+    let kernel = kernel::named(lab, KERNEL)?;
     lab.ui.step("Asking the kernel for its crates", |step| {
         step.clear_log();
         let source = kernel.source();

@@ -64,8 +64,14 @@ impl Kernel {
     }
 }
 
+/// The kernel of that name, prepared to build modules against and to boot.
+pub fn named(lab: &Lab, name: &str) -> Result<Kernel> {
+    let row = lab.catalogue.kernel(name)?;
+    prepare(lab, row)
+}
+
 /// Prepares the row's kernel unless the cache has it.
-pub fn prepare(lab: &Lab, row: &KernelRow) -> Result<Kernel> {
+fn prepare(lab: &Lab, row: &KernelRow) -> Result<Kernel> {
     let mut had_roots = true;
     for root in &row.roots {
         had_roots &= lab.cache.path(&root::toolchain_name(lab, root)?).exists();
@@ -92,7 +98,7 @@ pub fn prepare(lab: &Lab, row: &KernelRow) -> Result<Kernel> {
 }
 
 /// Whether `prepare` would find it in the cache.
-pub fn is_cached(lab: &Lab, row: &KernelRow, resolved: &Resolved) -> Result<bool> {
+fn is_cached(lab: &Lab, row: &KernelRow, resolved: &Resolved) -> Result<bool> {
     Ok(lab.cache.path(&entry_name(lab, row, resolved)?).exists())
 }
 
@@ -157,4 +163,32 @@ fn build(lab: &Lab, row: &KernelRow, resolved: &Resolved, root: &Root, aside: &P
         run::run(step, &mut command)
             .with_context(|| format!("cannot prepare kernel '{}'", row.name))
     })
+}
+
+/// Prints one line per kernel.
+pub fn print_all(lab: &Lab, update: bool, prepare: bool) -> Result<()> {
+    if update {
+        archive::update(lab)?;
+    }
+    if prepare {
+        for row in &lab.catalogue.kernels {
+            named(lab, &row.name)?;
+        }
+    }
+    let mut lines = Vec::new();
+    for row in &lab.catalogue.kernels {
+        let resolved = archive::resolve(lab, row, Freshness::Recorded)?;
+        let is_cached = is_cached(lab, row, &resolved)?;
+        let cached = if is_cached { "yes" } else { "no" };
+        lines.push(format!(
+            "{:<8} {:<26} {:<22} {cached:<7} {}",
+            row.name, resolved.release, resolved.deb_version, row.what
+        ));
+    }
+    println!(
+        "{:<8} {:<26} {:<22} {:<7} WHAT",
+        "NAME", "RELEASE", "PACKAGE VERSION", "CACHED"
+    );
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(())
 }

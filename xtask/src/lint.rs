@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use walkdir::WalkDir;
 
 use crate::imports;
+use crate::kernel;
 use crate::lab::Lab;
 use crate::miri::rustup;
 use crate::modules::{self, Mode};
@@ -79,7 +80,7 @@ pub fn run(lab: &Lab) -> Result<()> {
             "--document-private-items",
         ],
     )?;
-    let kernel = lab.kernel(KERNEL)?;
+    let kernel = kernel::named(lab, KERNEL)?;
     modules::compile(lab, &kernel, Mode::Clippy)?;
     recursion::check(lab, &kernel)?;
     imports::check(lab, &kernel)?;
@@ -194,7 +195,7 @@ fn checkpatch(lab: &Lab) -> Result<()> {
     if sources.is_empty() {
         return Ok(());
     }
-    let kernel = lab.kernel(KERNEL)?;
+    let kernel = kernel::named(lab, KERNEL)?;
     lab.ui.step("Checking the C shim's style", |step| {
         step.clear_log();
         let (source, repo) = (kernel.source(), lab.repo.as_path());

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::accel::{Accel, Threads};
 use crate::report;
+use crate::request::Threads;
 use crate::run;
 use crate::verdict::Verdict;
 
@@ -25,6 +25,34 @@ const GRACE_AFTER_REPORT: Duration = Duration::from_secs(60);
 
 /// What the guest's first process writes to the kernel's log before it starts the command.
 const STARTED: &str = "lab: the command starts";
+
+/// How QEMU executes the guest's instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Accel {
+    /// The processor does.
+    Kvm,
+    /// QEMU translates them.
+    Tcg,
+}
+
+impl Accel {
+    /// QEMU's arguments.
+    pub fn arguments(self, threads: Threads) -> &'static [&'static str] {
+        match (self, threads) {
+            (_, Threads::Counted) => &[
+                "-accel",
+                "tcg,thread=single",
+                "-cpu",
+                "max",
+                "-icount",
+                "shift=0,sleep=off",
+            ],
+            (Self::Kvm, _) => &["-accel", "kvm", "-cpu", "host"],
+            (Self::Tcg, Threads::OnePerCpu) => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+            (Self::Tcg, Threads::One) => &["-accel", "tcg,thread=single", "-cpu", "max"],
+        }
+    }
+}
 
 /// The streams that QEMU writes, in the order of their file descriptor sets.
 const STREAMS: [&str; 5] = ["console", "out", "err", "fetch", "verdict"];

@@ -12,6 +12,8 @@ mod archive;
 mod bench;
 mod cache;
 mod catalogue;
+#[cfg(test)]
+mod circles;
 mod cli;
 mod demo;
 mod guest;
@@ -27,6 +29,7 @@ mod modules;
 mod programs;
 mod recursion;
 mod report;
+mod request;
 mod root;
 mod run;
 mod seams;

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::accel::Threads;
-use crate::cli::Guest;
+use crate::kernel;
 use crate::lab::Lab;
 use crate::lint;
 use crate::programs;
+use crate::request::{Guest, Threads, VmRequest};
 use crate::run;
 use crate::tally::Tally;
-use crate::vm::{self, VmRequest};
+use crate::vm;
 
 /// The guest tests' programs hold up to 800 MB, and the checkers of the debug kernel take as much.
 const MEMORY_MIB: u32 = 4096;
@@ -135,7 +135,7 @@ pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<
         long,
     };
     for kernel in kernels {
-        lab.kernel(kernel)?;
+        kernel::named(lab, kernel)?;
         if !lab_tests(lab, kernel, filter, &mut tally)? {
             failed.push(format!("lab tests on {kernel}"));
         }
@@ -236,7 +236,7 @@ fn guest_tests(
     command.extend(variables.iter().map(String::as_str));
     command.push(GUEST_BINARY);
     command.extend(names);
-    let root = lab.kernel(kernel)?.root.dir;
+    let root = kernel::named(lab, kernel)?.root.dir;
     let mut copies = vec![(tests.binary.clone(), PathBuf::from(GUEST_BINARY))];
     if machine.guest == Guest::Minimal {
         copies.extend(DYNAMIC.map(|(from, to)| (root.join(from), Path::new(to).to_owned())));

@@ -4,21 +4,17 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::accel::{self, Threads};
-use crate::cli::Guest;
+use crate::accel;
 use crate::guest;
+use crate::kernel;
 use crate::lab::Lab;
 use crate::machine::{End, Machine, Outcome};
+use crate::request::{Guest, VmRequest};
 use crate::ui::shown;
 
-/// See [`VmRequest::cpus`].
-pub const DEFAULT_CPUS: u32 = 2;
-/// See [`VmRequest::memory_mib`].
-pub const DEFAULT_MEMORY_MIB: u32 = 1024;
 /// The command did not end in time.
 pub const TIMED_OUT: u8 = 124;
 /// The lab itself failed.
@@ -32,51 +28,6 @@ const WORDS_SHOWN: usize = 8;
 /// See [`run_once_started`].
 const BOOTS_AT_MOST: usize = 8;
 
-/// What a user asks for.
-pub struct VmRequest {
-    /// A kernel of the catalogue.
-    pub kernel: String,
-    /// What the guest contains.
-    pub guest: Guest,
-    /// On how many threads they are emulated.
-    pub threads: Threads,
-    /// Virtual CPUs.
-    pub cpus: u32,
-    /// Memory of the guest.
-    pub memory_mib: u32,
-    /// From the host into the guest.
-    pub copies: Vec<(PathBuf, PathBuf)>,
-    /// From the guest to the host, once the command has ended.
-    pub fetches: Vec<(PathBuf, PathBuf)>,
-    /// When to give up.
-    pub timeout: Option<Duration>,
-    /// Words for the kernel's command line.
-    pub append: String,
-    /// Whether a kernel report is the command's own business.
-    pub allow_report: bool,
-    /// Empty for a shell.
-    pub command: Vec<String>,
-}
-
-impl VmRequest {
-    /// A request with the lab's defaults.
-    pub fn new(kernel: &str, command: &[&str]) -> Self {
-        Self {
-            kernel: kernel.to_owned(),
-            guest: Guest::Minimal,
-            threads: Threads::OnePerCpu,
-            cpus: DEFAULT_CPUS,
-            memory_mib: DEFAULT_MEMORY_MIB,
-            copies: Vec::new(),
-            fetches: Vec::new(),
-            timeout: None,
-            append: String::new(),
-            allow_report: false,
-            command: command.iter().map(|word| (*word).to_owned()).collect(),
-        }
-    }
-}
-
 /// Runs a request to its end; the result is the process's exit status.
 pub fn run(lab: &Lab, request: VmRequest) -> Result<u8> {
     run_into(lab, request, &mut std::io::stdout())
@@ -84,7 +35,7 @@ pub fn run(lab: &Lab, request: VmRequest) -> Result<u8> {
 
 /// The same with the command's stdout in `out`.
 pub fn run_into(lab: &Lab, request: VmRequest, out: &mut (dyn Write + Send)) -> Result<u8> {
-    let kernel = lab.kernel(&request.kernel)?;
+    let kernel = kernel::named(lab, &request.kernel)?;
     let initramfs = guest::pack(lab, &kernel, &request)?;
     let disk = match request.guest {
         Guest::Minimal => None,
