@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/mm.h>
+#include <linux/mmdebug.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/unaligned.h>
@@ -124,6 +125,8 @@ notrace const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct 
 {
 	if (!is_plain_copy(vmf, till->name))
 		return vmf;
+	/* Both must mean the same by a copy; debug kernels look each time. */
+	VM_WARN_ON_ONCE(kx_write_fault(vmf, till->name) != KX_FAULT_ANONYMOUS);
 	return kx_till_count(till, vmf->vma->vm_start, generation) ? NULL : vmf;
 }
 

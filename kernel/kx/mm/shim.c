@@ -105,22 +105,9 @@ unsigned int kx_thread_count(const struct task_struct *task)
 	return READ_ONCE(task->signal->nr_threads);
 }
 
-/*
- * The first thread of the list is the leader, unless it is on its way out after
- * an exec. One that has ended has given up its stack, but stays in the count for
- * as long as there are others. For a process that has a living thread.
- */
-unsigned long kx_kernel_stacks(const struct task_struct *task)
+int kx_has_stack(const struct task_struct *thread)
 {
-	unsigned long stacks = kx_thread_count(task);
-	const struct task_struct *first;
-
-	rcu_read_lock();
-	first = kx_next_thread(task, NULL);
-	if (stacks > 1 && first && !refcount_read(&first->stack_refcount))
-		stacks--;
-	rcu_read_unlock();
-	return stacks * THREAD_SIZE;
+	return refcount_read(&thread->stack_refcount) != 0;
 }
 
 /*

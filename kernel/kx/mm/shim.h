@@ -27,7 +27,7 @@ int kx_is_same_process(const struct task_struct *a, const struct task_struct *b)
 int kx_is_dumpable(const struct task_struct *task, struct user_namespace **ns);
 int kx_is_kthread(const struct task_struct *task);
 unsigned int kx_thread_count(const struct task_struct *task);
-unsigned long kx_kernel_stacks(const struct task_struct *task);
+int kx_has_stack(const struct task_struct *thread);
 int kx_stack_pointer(struct task_struct *thread, const struct mm_struct *mm, u64 *pointer);
 
 /* mm.rs */

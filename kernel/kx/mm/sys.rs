@@ -27,7 +27,7 @@ extern "C" {
     ) -> ffi::c_int;
     pub(crate) fn kx_is_kthread(task: *const bindings::task_struct) -> ffi::c_int;
     pub(crate) fn kx_thread_count(task: *const bindings::task_struct) -> ffi::c_uint;
-    pub(crate) fn kx_kernel_stacks(task: *const bindings::task_struct) -> ffi::c_ulong;
+    pub(crate) fn kx_has_stack(thread: *const bindings::task_struct) -> ffi::c_int;
     pub(crate) fn kx_stack_pointer(
         thread: *mut bindings::task_struct,
         mm: *const bindings::mm_struct,

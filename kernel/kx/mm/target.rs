@@ -16,11 +16,15 @@ use core::ptr::{self, NonNull};
 use kernel::{
     bindings,
     error::to_result,
+    page::PAGE_SIZE,
     prelude::*,
     sync::{aref::ARef, rcu},
     task::Task,
 };
 use kx_base::sched;
+
+/// Bytes of a thread's kernel stack: `THREAD_SIZE`.
+const STACK_SIZE: u64 = (PAGE_SIZE as u64) << bindings::THREAD_SIZE_ORDER;
 
 /// A process, by one of its threads.
 pub struct Target(ARef<Task>);
@@ -112,8 +116,13 @@ impl Target {
     /// Bytes of the kernel stacks of its threads. Takes the same time for any number of them, of
     /// which there are [`thread_count`](Self::thread_count).
     pub fn kernel_stack_bytes(&self) -> u64 {
-        // SAFETY: As above.
-        unsafe { sys::kx_kernel_stacks(self.0.as_ptr()) as u64 }
+        let mut stacks = self.thread_count() as u64;
+        // The first thread has given up its stack when it ended, but stays in the count for as long
+        // as there are others.
+        if stacks > 1 && !threads::first_has_stack(&self.0) {
+            stacks -= 1;
+        }
+        stacks.saturating_mul(STACK_SIZE)
     }
 
     /// Calls `each` with the user stack pointer of each of its threads that lives in `mm`, with some

@@ -117,6 +117,15 @@ fn is_listed(thread: &Task) -> bool {
     unsafe { sys::kx_is_listed(thread.as_ptr()) != 0 }
 }
 
+/// Whether the first thread on the list of `task`'s process, which is its leader unless that is on its
+/// way out after an exec, has a kernel stack still.
+pub(crate) fn first_has_stack(task: &Task) -> bool {
+    let section = rcu::read_lock();
+    let first = after(task, &section, None).next();
+    // SAFETY: The task is valid.
+    first.is_none_or(|first| unsafe { sys::kx_has_stack(first.as_ptr()) } != 0)
+}
+
 /// The address space of a thread, without asking whether the current task may look into it.
 pub(crate) fn mm_of(thread: &Task) -> Option<ARef<Mm>> {
     // SAFETY: The task is valid.
