@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What every other room builds on: memory, locks, the log, parameters, the scheduler.
+//! What every other room builds on: memory, locks, the log, the scheduler.
 //!
 //! # Rules of the house, for all rooms of `kx`
 //!

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/mm.h>
 #include <linux/mmdebug.h>
+#include <linux/pgtable.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/unaligned.h>
@@ -172,7 +173,13 @@ unsigned int kx_huge_write_fault(const struct vm_fault *vmf, const char *name)
 	facts = remote(vmf->vma);
 	if (pmd_special(vmf->orig_pmd))
 		return facts | KX_FAULT_ZERO;
-	/* The table's lock is not held yet: no check of what kind of page it is now. */
+	/*
+	 * The table's lock is not held yet. If the entry has changed, the kernel does nothing, and
+	 * nobody keeps the page; as it has not, it keeps the page for as long as this takes without
+	 * preemption. No check of what kind of page it is.
+	 */
+	if (!pmd_same(pmdp_get_lockless(vmf->pmd), vmf->orig_pmd))
+		return KX_FAULT_EXCLUSIVE;
 	if (test_bit(PG_anon_exclusive, &pmd_page(vmf->orig_pmd)->flags.f))
 		facts |= KX_FAULT_EXCLUSIVE;
 	return facts;

@@ -16,8 +16,8 @@
 //! first writes are then not seen.
 //!
 //! Handlers run as [`probe`](kx_hook::probe) says. What they may read is stable: a fault holds its
-//! VMA, the page table's lock and its page; a new program and a new child have no other users yet;
-//! an address space that ends has none any more.
+//! VMA, and that of a small page the page table's lock and its page as well; a new program and a new
+//! child have no other users yet; an address space that ends has none any more.
 
 use crate::{
     mmset::{ExitingMm, MmId},
@@ -62,8 +62,8 @@ pub(crate) struct PageId(usize);
 ///
 /// # Invariants
 ///
-/// The pointers are valid for `'a`, the VMA does not change, and a page under `at` is present and
-/// cannot be freed.
+/// The pointers are valid for `'a`, and the VMA does not change. The page of a small page's fault and
+/// of a take-over is present and cannot be freed; a huge page may have gone.
 #[derive(Clone, Copy)]
 pub(crate) struct Fault<'a> {
     at: At<'a>,

@@ -2,7 +2,7 @@
 //! Handlers at the entry of kernel functions.
 //!
 //! The function itself is not changed, and costs nothing once the probe is gone.
-//! [`watch`](kx_cow::watch) builds typed events on two kinds of probes:
+//! There are two kinds of probes:
 //!
 //! - a [`FunctionProbe`] is an fprobe without an exit handler. All fprobes share one entry in the
 //!   kernel's tracing, which looks up whom to call.
