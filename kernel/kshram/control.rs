@@ -16,7 +16,7 @@ use kernel::{
     },
     uaccess::{UserPtr, UserSlice},
 };
-use kx_base::record;
+use kx_base::{charged, record};
 use kx_dev::{device::is_writable, poll};
 use kx_mm::task;
 
@@ -98,7 +98,7 @@ impl Control {
             return Err(EINVAL);
         }
         let capacity = mappers.capacity as usize;
-        let mut pids = KVVec::with_capacity(capacity, GFP_KERNEL_ACCOUNT)?;
+        let mut pids = KVVec::with_capacity(capacity, charged::flags())?;
         mappers.truncated = slot.mappers(&mut pids, capacity)?.into();
         mappers.count = u32::try_from(pids.len()).map_err(|_| EOVERFLOW)?;
         let array = UserPtr::from_addr(usize::try_from(mappers.pids).map_err(|_| EFAULT)?);

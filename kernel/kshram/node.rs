@@ -14,6 +14,7 @@ use kernel::{
         Arc,
     },
 };
+use kx_base::charged;
 use kx_dev::{
     device::{is_writable, signed, Device},
     poll,
@@ -102,7 +103,7 @@ impl Device for Kshram {
             }),
             None => Open::Control(Control::new(self.slots.clone())),
         };
-        Ok(KBox::new(open, GFP_KERNEL_ACCOUNT)?)
+        Ok(KBox::new(open, charged::flags())?)
     }
 
     fn ioctl(open: &Open, file: &File, command: u32, argument: usize) -> Result<isize> {

@@ -16,7 +16,7 @@ use kernel::{
     prelude::*,
     sync::{poll::PollTable, Arc, Mutex},
 };
-use kx_base::{gate::Gate, sched};
+use kx_base::{charged, gate::Gate, sched};
 use kx_dev::{
     after::after_call,
     shmem::{self, Memory},
@@ -272,7 +272,7 @@ impl Slot {
     /// The processes that map the slot: the `most` lowest ids, ascending; whether there are more.
     /// `pids` is empty and has room for that many.
     pub(crate) fn mappers(&self, pids: &mut KVVec<u32>, most: usize) -> Result<bool> {
-        let mut words = KVVec::from_elem(0u64, ids::WORDS, GFP_KERNEL_ACCOUNT)?;
+        let mut words = KVVec::from_elem(0u64, ids::WORDS, charged::flags())?;
         let mut seen = Ids::new(words.as_mut_slice());
         self.memory
             .each_mapping(|pid| seen.insert(pid.unsigned_abs()))?;

@@ -11,7 +11,7 @@
 
 use crate::{
     snapshot::{Snapshot, Taken},
-    ERRNO, LONGEST_LOCK_NS, UNSETTLED,
+    ERRNO, LEFT_OUT, LONGEST_LOCK_NS, UNSETTLED,
 };
 use kernel::{
     fmt::Write,
@@ -259,10 +259,11 @@ fn take(memory: &Memory) -> Result<Arc<Snapshot>> {
     let Taken {
         snapshot,
         longest_lock,
-        unsettled,
+        missed,
     } = Snapshot::take(memory)?;
     LONGEST_LOCK_NS.set(longest_lock.unsigned_abs());
-    UNSETTLED.set(unsettled);
+    UNSETTLED.set(missed.unsettled);
+    LEFT_OUT.set(missed.left_out);
     Ok(Arc::new(snapshot, charged::flags())?)
 }
 

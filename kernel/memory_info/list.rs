@@ -28,6 +28,15 @@ use model::{
 /// Less often if the allowance for that is used up.
 const LOOKS: usize = 12;
 
+/// What could not be looked at, in the last look at each name.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Missed {
+    /// How often a page was freed or moved meanwhile.
+    pub(crate) unsettled: u64,
+    /// Address spaces whose mmap lock could not be had in time, or which had no end.
+    pub(crate) left_out: u64,
+}
+
 /// A snapshot in the making.
 #[derive(Default)]
 pub(crate) struct List {
@@ -82,13 +91,13 @@ impl List {
         name.last = member;
     }
 
-    /// Finds the figures of all names; returns how often a page was freed or moved meanwhile.
-    pub(crate) fn measure(&mut self, pages: &mut Pages<'_>) -> Result<u64> {
+    /// Finds the figures of all names.
+    pub(crate) fn measure(&mut self, pages: &mut Pages<'_>) -> Result<Missed> {
         let mut table = Table::new()?;
         let mut sorting = SortSpace::new()?;
         let mut spaces = Chunked::new();
         let mut again = Allowance::new();
-        let mut unsettled: u64 = 0;
+        let mut missed = Missed::default();
         for index in 0..self.names.len() {
             sched::breathe_or_freeze()?;
             self.sorted_spaces(index, &mut spaces, &mut sorting)?;
@@ -101,12 +110,13 @@ impl List {
                 outcome = self.look(&spaces, pages, &mut table)?;
                 again.spend(outcome.work);
             }
-            unsettled = unsettled.saturating_add(outcome.unsettled);
+            missed.unsettled = missed.unsettled.saturating_add(outcome.unsettled);
+            missed.left_out = missed.left_out.saturating_add(outcome.left_out);
             if let Some(name) = self.names.get_mut(index) {
                 name.figures = outcome.figures;
             }
         }
-        Ok(unsettled)
+        Ok(missed)
     }
 
     /// Finds the figures of one name, from its address spaces, each once.

@@ -42,6 +42,13 @@ kx_param::measure! {
     "Pages that the last RESET could not compare, as they were freed or moved meanwhile (read-only)"
 }
 
+kx_param::measure! {
+    /// How many processes the last `RESET`, in its last look at each name, left out: nobody got their
+    /// mmap lock, or they moved their areas about so that there was no end of them.
+    static LEFT_OUT: left_out;
+    "Processes that the last RESET left out, as it could not look at them in time (read-only)"
+}
+
 struct MemoryInfo {
     _file: ProcFile<file::MemoryInfoFile>,
 }

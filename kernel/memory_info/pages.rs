@@ -14,8 +14,8 @@ use kx_base::{
     sched,
 };
 use kx_frame::Memory;
-use kx_mm::mm::{self, MmWithUser};
-use kx_page::walk::{self, Leaves, Step, Table, Visitor};
+use kx_mm::mm::{self, MmWithUser, Patience};
+use kx_page::walk::{self, End, Leaves, Step, Table, Visitor};
 use model::{
     group::{candidate, group, unite},
     memory_info::Figures,
@@ -30,6 +30,11 @@ const ROOM: usize = 4 * STEP;
 /// Candidates that are collected before those of the same frame are united. Grows with the distinct
 /// frames, so that mapping the same frames again and again costs time but no memory.
 const UNITE_AT: usize = 1 << 18;
+/// How long a snapshot waits for mmap locks, in nanoseconds: forty seconds. Anybody can make a process
+/// whose lock nobody gets. The first one has a quarter of that, each further one of what is left,
+const WAITING: u64 = 40_000_000_000;
+/// but this at least: four milliseconds.
+const LEAST_WAITING: u64 = 4_000_000;
 /// More cannot be sorted.
 const MAX: usize = u32::MAX as usize;
 
@@ -48,6 +53,10 @@ pub(crate) struct Pages<'a> {
     pfn_mask: u64,
     space: SortSpace,
     longest_lock: i64,
+    /// For how much longer, in nanoseconds, all mmap locks together may be waited for.
+    waiting: u64,
+    /// Address spaces of the name that were left out.
+    left_out: u64,
 }
 
 /// What a step of a walk counts for: most of the steps are copies of a table.
@@ -59,6 +68,8 @@ pub(crate) struct Outcome {
     /// How often a page was freed or moved meanwhile. Those that moved may be missing among the
     /// duplicates.
     pub(crate) unsettled: u64,
+    /// Address spaces whose mmap lock could not be had in time, or which had no end.
+    pub(crate) left_out: u64,
     /// How much work it was.
     pub(crate) work: u64,
 }
@@ -76,11 +87,14 @@ impl<'a> Pages<'a> {
             pfn_mask: walk::pfn_mask(),
             space: SortSpace::new()?,
             longest_lock: 0,
+            waiting: WAITING,
+            left_out: 0,
         })
     }
 
     /// Adds the address space that `pin` pins, as long as there is something to be pinned. One that
-    /// ends meanwhile adds nothing.
+    /// ends meanwhile adds nothing to the sums, nor does one that is left out; what was seen of it is
+    /// compared all the same.
     pub(crate) fn add(
         &mut self,
         mut pin: impl FnMut() -> Option<ARef<MmWithUser>>,
@@ -92,12 +106,19 @@ impl<'a> Pages<'a> {
             total = mm::total_vm(&mm);
             Some(mm)
         };
-        let walked = walk::walk_while(pin, table, self)?;
+        let share = (self.waiting / 4).max(LEAST_WAITING);
+        let mut patience = Patience::of(share);
+        let walked = walk::walk_while(pin, &mut patience, table, self)?;
+        let waited = share.saturating_sub(patience.left());
+        self.waiting = self.waiting.saturating_sub(waited);
         self.longest_lock = walked.longest_lock.max(self.longest_lock);
-        if walked.is_whole {
-            self.figures.total = self.figures.total.saturating_add(total);
-        } else {
-            self.figures = before;
+        match walked.end {
+            End::Whole => self.figures.total = self.figures.total.saturating_add(total),
+            End::Gone => self.figures = before,
+            End::LeftOut => {
+                self.figures = before;
+                self.left_out = self.left_out.saturating_add(1);
+            }
         }
         Ok(())
     }
@@ -119,6 +140,7 @@ impl<'a> Pages<'a> {
         Ok(Outcome {
             figures,
             unsettled: core::mem::take(&mut self.moving).saturating_add(found.lost),
+            left_out: core::mem::take(&mut self.left_out),
             work: core::mem::take(&mut self.work),
         })
     }

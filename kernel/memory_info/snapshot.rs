@@ -6,7 +6,10 @@
 //!
 //! Locks: none. What is kept of a process is its identity.
 
-use crate::{list::List, pages::Pages};
+use crate::{
+    list::{List, Missed},
+    pages::Pages,
+};
 use kernel::{fmt, pid_namespace::PidNamespace, prelude::*, sync::Arc};
 use kx_base::{
     charged,
@@ -47,8 +50,7 @@ pub(crate) struct Taken {
     pub(crate) snapshot: Snapshot,
     /// For how long, in nanoseconds, an mmap lock was held at a stretch.
     pub(crate) longest_lock: i64,
-    /// How often a page was freed or moved while its name was looked at for the last time.
-    pub(crate) unsettled: u64,
+    pub(crate) missed: Missed,
 }
 
 impl Snapshot {
@@ -61,14 +63,14 @@ impl Snapshot {
         let mut list = List::default();
         list.fill()?;
         let mut pages = Pages::new(memory)?;
-        let unsettled = list.measure(&mut pages)?;
+        let missed = list.measure(&mut pages)?;
         Ok(Taken {
             snapshot: Self {
                 members: Arc::new(list.members, charged::flags())?,
                 names: list.names,
             },
             longest_lock: pages.longest_lock(),
-            unsettled,
+            missed,
         })
     }
 

@@ -5,7 +5,7 @@ use crate::{count::Count, pointers::Pointers};
 use kernel::prelude::*;
 use kx_base::sched;
 use kx_mm::{
-    mm::{self, MmWithUser},
+    mm::{self, MmWithUser, Patience},
     target::Target,
 };
 use kx_page::walk::{self, Table};
@@ -73,7 +73,7 @@ fn present_bytes(mm: &MmWithUser, kind: Kind, pointers: Option<Pointers<'_>>) ->
     let layout = mm::layout(mm);
     let range = match kind {
         Kind::CallStack => {
-            let guard = mm::read_lock(mm)?;
+            let guard = mm::read_lock_within(mm, &mut Patience::for_ever())?.ok_or(EAGAIN)?;
             let area = guard
                 .find_vma(layout.start_stack() as usize)
                 .map(mm::area)

@@ -31,6 +31,8 @@ pub(crate) struct Pointers<'a> {
     lowest: Option<Lowest<Room>>,
     /// From where on they must be looked for, if they must.
     from: Option<u64>,
+    /// How often they may be looked for yet; set when they are for the first time.
+    rounds: Option<usize>,
 }
 
 impl<'a> Pointers<'a> {
@@ -41,6 +43,7 @@ impl<'a> Pointers<'a> {
             mm,
             lowest: None,
             from: Some(0),
+            rounds: None,
         }
     }
 
@@ -59,7 +62,8 @@ impl<'a> Pointers<'a> {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], and those of [`kx_base::sched::breathe_or_freeze`].
+    /// [`ENOMEM`], and those of [`kx_base::sched::breathe_or_freeze`]; [`EAGAIN`] if threads and mappings
+    /// move so that it would have to be done again and again.
     pub(crate) fn prepare(&mut self) -> Result {
         let Some(from) = self.from.take() else {
             return Ok(());
@@ -70,6 +74,10 @@ impl<'a> Pointers<'a> {
             Some(lowest) => lowest,
             None => Lowest::new(Room::new(wanted)?),
         };
+        let left = self
+            .rounds
+            .unwrap_or_else(|| most_rounds(wanted, lowest.room()));
+        self.rounds = Some(left.checked_sub(1).ok_or(EAGAIN)?);
         lowest.start(from);
         let offer = |pointer| lowest.offer(pointer);
         self.target.each_stack_pointer(self.mm, offer)?;
@@ -77,6 +85,12 @@ impl<'a> Pointers<'a> {
         self.lowest = Some(lowest);
         Ok(())
     }
+}
+
+/// Twice as many rounds as pointers that stand still take, and some for threads that start meanwhile.
+fn most_rounds(threads: usize, room: usize) -> usize {
+    let enough = threads.checked_div(room).unwrap_or(threads);
+    enough.saturating_mul(2).saturating_add(SPARE)
 }
 
 /// Room for pointers, for which the caller's cgroup pays.

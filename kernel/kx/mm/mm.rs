@@ -11,6 +11,7 @@
 use crate::sys;
 pub use kernel::mm::{virt::VmaRef, Mm, MmWithUser};
 use kernel::{bindings, error::to_result, prelude::*, types::NotThreadSafe};
+use kx_base::sched;
 use model::{
     ledger::Area,
     memuse::{self, Backing, Layout},
@@ -108,6 +109,63 @@ pub fn read_lock(mm: &MmWithUser) -> Result<ReadGuard<'_>> {
         mm,
         _same_task: NotThreadSafe,
     })
+}
+
+/// How long to wait for the mmap locks of an address space, all in all. Whoever looks at processes
+/// that he did not choose must not wait for ever: a process whose lock nobody gets is easily made.
+pub struct Patience(u64);
+
+/// No limit: `KX_FOR_EVER`.
+const FOR_EVER: u64 = u64::MAX;
+
+impl Patience {
+    /// Of so many nanoseconds.
+    pub fn of(ns: u64) -> Self {
+        Self(ns.min(FOR_EVER - 1))
+    }
+
+    /// Without a limit, for whoever named the process.
+    pub fn for_ever() -> Self {
+        Self(FOR_EVER)
+    }
+
+    /// How many nanoseconds are left.
+    pub fn left(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Like [`read_lock`], but no longer than `patience` lasts, from which it takes off the time;
+/// `None` when that is used up.
+///
+/// # Errors
+///
+/// Those of [`sched::breathe_or_freeze`].
+pub fn read_lock_within<'a>(
+    mm: &'a MmWithUser,
+    patience: &mut Patience,
+) -> Result<Option<ReadGuard<'a>>> {
+    loop {
+        // SAFETY: `mm` is valid and has users.
+        if unsafe { sys::kx_mmap_read_lock(mm.as_raw(), &mut patience.0) } == 0 {
+            // INVARIANT: Locked just above.
+            return Ok(Some(ReadGuard {
+                mm,
+                _same_task: NotThreadSafe,
+            }));
+        }
+        sched::breathe_or_freeze()?;
+        if patience.0 == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+/// How many areas an address space has, more or less: without a lock.
+pub fn area_count(mm: &MmWithUser) -> u64 {
+    // SAFETY: `mm` is valid; a number that others change is read in one piece.
+    let count = unsafe { (&raw const (*mm.as_raw()).__bindgen_anon_1.map_count).read_volatile() };
+    u64::from(count.unsigned_abs())
 }
 
 /// Tells the areas of one moment from those of another: the kernel counts how often their lock was

@@ -11,6 +11,8 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/shmem_fs.h>
+#include <linux/task_work.h>
+#include <linux/timer.h>
 #include <linux/user_namespace.h>
 
 #include "shim.h"
@@ -160,6 +162,74 @@ unsigned int kx_vma_backing(struct vm_area_struct *vma)
 int kx_mmap_read_lock_killable(struct mm_struct *mm)
 {
 	return mmap_read_lock_killable(mm);
+}
+
+/*
+ * The lock has no time-out of its own. So a timer ends the waiting: it wakes the task as
+ * set_notify_signal() does for work that is done on the way to user space.
+ */
+struct kx_alarm {
+	struct timer_list timer;
+	struct task_struct *task;
+	bool rang;
+};
+
+static void ring(struct timer_list *timer)
+{
+	struct kx_alarm *alarm = container_of(timer, struct kx_alarm, timer);
+
+	WRITE_ONCE(alarm->rang, true);
+	set_tsk_thread_flag(alarm->task, TIF_NOTIFY_SIGNAL);
+	wake_up_process(alarm->task);
+}
+
+/* As get_signal() does it: who asks for work enters it first and sets the flag then. */
+static void silence(void)
+{
+	clear_notify_signal();
+	if (task_work_pending(current))
+		set_thread_flag(TIF_NOTIFY_SIGNAL);
+}
+
+static int wait_for_mmap_lock(struct mm_struct *mm, unsigned long most)
+{
+	struct kx_alarm alarm = { .task = current };
+	int err;
+
+	timer_setup_on_stack(&alarm.timer, ring, 0);
+	mod_timer(&alarm.timer, jiffies + most);
+	err = down_read_interruptible(&mm->mmap_lock);
+	timer_delete_sync(&alarm.timer);
+	timer_destroy_on_stack(&alarm.timer);
+	if (alarm.rang)
+		silence();
+	return err;
+}
+
+/*
+ * Waits for @patience nanoseconds at most, or for ever if that is KX_FOR_EVER, and takes off how
+ * long it took. Signals, freezing among them, end the waiting. One that was there before, and is
+ * not for killing, does not keep the lock from being had: it cannot be waited for interruptibly
+ * then.
+ */
+int kx_mmap_read_lock(struct mm_struct *mm, u64 *patience)
+{
+	u64 start, took;
+	int err = -EINTR;
+
+	if (mmap_read_trylock(mm))
+		return 0;
+	if (*patience == KX_FOR_EVER)
+		return signal_pending(current) ? mmap_read_lock_killable(mm) :
+						 down_read_interruptible(&mm->mmap_lock);
+	start = ktime_get_ns();
+	if (!signal_pending(current))
+		err = wait_for_mmap_lock(mm, nsecs_to_jiffies(*patience) + 1);
+	else
+		schedule_timeout_killable(1);
+	took = ktime_get_ns() - start;
+	*patience -= min(took, *patience);
+	return err;
 }
 
 int kx_mmap_lock_is_contended(struct mm_struct *mm)

@@ -26,7 +26,7 @@ use kernel::{
     time::{Instant, Monotonic},
 };
 use kx_base::{charged::Words, sched};
-use kx_mm::mm::{self, MmWithUser, ReadGuard, VmaRef};
+use kx_mm::mm::{self, MmWithUser, Patience, ReadGuard, VmaRef};
 use model::pte::{Entry, Level, PAGES_PER_PMD};
 
 /// How long the mmap lock is held at a stretch, in nanoseconds, plus [`STEPS`] steps of the walk
@@ -160,9 +160,24 @@ pub trait Visitor {
 pub struct Walked {
     /// The longest time, in nanoseconds, for which the mmap lock was held at a stretch.
     pub longest_lock: i64,
-    /// Whether the address space was there until the end.
-    pub is_whole: bool,
+    /// How it ended.
+    pub end: End,
 }
+
+/// How a walk ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All of the address space was seen.
+    Whole,
+    /// There was nothing to be pinned any more.
+    Gone,
+    /// The lock could not be had in time, or areas that are moved all the time had no end.
+    LeftOut,
+}
+
+/// Areas that a walk sees at most, besides two for each that there was at the beginning. Who moves
+/// those that were seen to where the walk has yet to come could keep it going for days.
+const AREAS: u64 = 1 << 17;
 
 /// Walks all of an address space that is `pin`ned for each stretch anew, and let go after it: a walk
 /// takes as long as the address space is large, and for so long nobody may be kept from ending. The
@@ -173,64 +188,85 @@ pub struct Walked {
 /// Those of [`sched::breathe_or_freeze`], and what the visitor's `prepare` returned.
 pub fn walk_while<P: Deref<Target = MmWithUser>>(
     pin: impl FnMut() -> Option<P>,
+    patience: &mut Patience,
     table: &mut Table,
     visitor: &mut impl Visitor,
 ) -> Result<Walked> {
-    walk_pinned(pin, 0..usize::MAX, table, visitor)
+    walk_pinned(pin, 0..usize::MAX, patience, table, visitor)
 }
 
-/// Walks the addresses of `range`, whose borders are those of pages; returns the longest time, in
-/// nanoseconds, for which the mmap lock was held at a stretch.
+/// Walks the addresses of `range`, whose borders are those of pages, of a process that the caller
+/// named, and waits for its mmap lock.
 ///
 /// # Errors
 ///
-/// Those of [`walk_while`].
+/// Those of [`walk_while`]; [`EAGAIN`] if areas that are moved all the time had no end.
 pub fn walk_range(
     mm: &MmWithUser,
     range: Range<usize>,
     table: &mut Table,
     visitor: &mut impl Visitor,
-) -> Result<i64> {
-    Ok(walk_pinned(|| Some(mm), range, table, visitor)?.longest_lock)
+) -> Result {
+    let mut patience = Patience::for_ever();
+    match walk_pinned(|| Some(mm), range, &mut patience, table, visitor)?.end {
+        End::LeftOut => Err(EAGAIN),
+        End::Whole | End::Gone => Ok(()),
+    }
 }
 
 fn walk_pinned<P: Deref<Target = MmWithUser>>(
     mut pin: impl FnMut() -> Option<P>,
     range: Range<usize>,
+    patience: &mut Patience,
     table: &mut Table,
     visitor: &mut impl Visitor,
 ) -> Result<Walked> {
-    let (mut address, mut longest_lock) = (Some(range.start), 0);
-    while let Some(from) = address {
+    let (mut from, mut longest_lock, mut areas) = (range.start, 0, None);
+    let end = loop {
         sched::breathe_or_freeze()?;
         visitor.prepare()?;
         let Some(mm) = pin() else {
-            break;
+            break End::Gone;
         };
-        let (next, held) = stretch(&mm, from..range.end, table, visitor)?;
-        (address, longest_lock) = (next, longest_lock.max(held));
-    }
-    Ok(Walked {
-        longest_lock,
-        is_whole: address.is_none(),
-    })
+        let areas = areas.get_or_insert_with(|| most_areas(&mm));
+        let Some(guard) = mm::read_lock_within(&mm, patience)? else {
+            break End::LeftOut;
+        };
+        let (next, held) = stretch(&guard, &mm, from..range.end, areas, table, visitor);
+        longest_lock = held.max(longest_lock);
+        match next {
+            Some(_) if *areas == 0 => break End::LeftOut,
+            Some(next) => from = next,
+            None => break End::Whole,
+        }
+    };
+    Ok(Walked { longest_lock, end })
 }
 
-/// Walks `range` as far as one hold of the lock goes. Returns where to go on, and for how long the
-/// lock was held.
+/// How many areas a walk may come to before it is endless.
+fn most_areas(mm: &MmWithUser) -> u64 {
+    mm::area_count(mm).saturating_mul(2).saturating_add(AREAS)
+}
+
+/// Walks `range` as far as one hold of the lock goes, or `areas`, of which it takes off what it comes
+/// to. Returns where to go on, and for how long the lock was held.
 fn stretch(
+    guard: &ReadGuard<'_>,
     mm: &MmWithUser,
     range: Range<usize>,
+    areas: &mut u64,
     table: &mut Table,
     visitor: &mut impl Visitor,
-) -> Result<(Option<usize>, i64)> {
-    let guard = mm::read_lock(mm)?;
-    let mut pace = Pace::start(&guard);
+) -> (Option<usize>, i64) {
+    let mut pace = Pace::start(guard);
     let mut address = range.start;
     let next = loop {
         let Some(vma) = guard.find_vma(address) else {
             break None;
         };
+        if address <= vma.start() {
+            *areas = areas.saturating_sub(1);
+        }
         address = address.max(vma.start());
         if address >= range.end {
             break None;
@@ -254,13 +290,11 @@ fn stretch(
             }
         }
         visitor.step();
-        if step == Step::Pause || pace.is_over() {
+        if step == Step::Pause || pace.is_over() || *areas == 0 {
             break Some(address);
         }
     };
-    let held = pace.held();
-    drop(guard);
-    Ok((next, held))
+    (next, pace.held())
 }
 
 /// For how long a stretch has lasted.

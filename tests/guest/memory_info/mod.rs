@@ -7,10 +7,11 @@ mod interface;
 mod ksm;
 mod meaning;
 mod namespaces;
-pub mod neighbours;
+mod neighbours;
 mod oracle;
 mod readers;
 mod storms;
+mod stuck;
 
 use anyhow::{Context, Result};
 use pagelens::{Duplicates, MemoryInfo, Program};

@@ -199,7 +199,7 @@ const TRACING: &str = "/sys/kernel/tracing";
 
 /// How often a function is called, of the kernel or (`MODULE:FUNCTION`) of a module; counted until
 /// dropped.
-pub struct Calls {
+struct Calls {
     /// An event that notes the names of tasks changes the scheduler's text, see `OneCpu`.
     _no_names: SysSetting,
 }
@@ -207,7 +207,7 @@ pub struct Calls {
 impl Calls {
     const SWITCH: &'static str = "/sys/kernel/tracing/events/counted/calls/enable";
 
-    pub fn of(function: &str) -> Result<Self> {
+    fn of(function: &str) -> Result<Self> {
         let no_names = SysSetting::set(format!("{TRACING}/options/record-cmd"), "0")?;
         append("kprobe_events", &format!("p:counted/calls {function}"))?;
         let calls = Self {
@@ -217,7 +217,7 @@ impl Calls {
         Ok(calls)
     }
 
-    pub fn count(&self) -> Result<u64> {
+    fn count(&self) -> Result<u64> {
         let profile = fs::read_to_string(format!("{TRACING}/kprobe_profile"))?;
         let line = profile
             .lines()

@@ -10,14 +10,14 @@ mod faults;
 mod held;
 mod life;
 mod storms;
-mod stuck;
+pub mod stuck;
 mod table;
 
 use anyhow::{Context, Result};
 use pagelens::pf_stat::{self, Ledger};
 use workloads::{Module, Workload};
 
-const COW: &str = "cow";
+pub const COW: &str = "cow";
 
 /// The loaded module, tracking one name.
 fn tracking(name: &str) -> Result<Module> {
@@ -45,7 +45,7 @@ fn step(cow: &mut Workload, step: &str) -> Result<Step> {
     Ok(Step { start, child })
 }
 
-fn start_cow() -> Result<Workload> {
+pub fn start_cow() -> Result<Workload> {
     Workload::start::<&str>(COW, &[])
 }
 

@@ -17,7 +17,7 @@ use super::{ledger, start_cow, step, tracking, COW};
 use crate::support::wait_until;
 
 /// Calls `body` while nobody gets the mmap lock of the program, which waits for it in `mmap`.
-fn while_stuck<T>(cow: &mut Workload, body: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn while_stuck<T>(cow: &mut Workload, body: impl FnOnce() -> Result<T>) -> Result<T> {
     let mute = MuteFile::mount()?;
     let mapped = step(cow, &format!("map {}", MuteFile::PATH))?;
     let pid = cow.pid();

@@ -174,7 +174,8 @@ fn rows_after_a_copy() -> Result<()> {
     assert!(parent_row("warm zero 100", 100)?.zero_filled >= 99);
     assert!(parent_row("warm parent-writes 100", 101)?.reused >= 100);
     let pinned = parent_row("warm pinned 100", 51)?;
-    assert!((50..60).contains(&pinned.reused), "{pinned:?}");
+    // Those, and what the program needs for itself.
+    assert!((50..90).contains(&pinned.reused), "{pinned:?}");
     Ok(())
 }
 
