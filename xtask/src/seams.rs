@@ -220,7 +220,8 @@ fn or_void(parameters: &[String]) -> String {
 }
 
 fn value_of(expression: &Expr) -> String {
-    expression.to_token_stream().to_string()
+    let rust = expression.to_token_stream().to_string();
+    rust.replace("u64 :: MAX", "U64_MAX")
 }
 
 /// The kernel's headers that comments name.

@@ -3,6 +3,7 @@
 #ifndef KX_MM_SHIM_H
 #define KX_MM_SHIM_H
 
+#include <linux/limits.h>
 #include <linux/types.h>
 
 struct mm_struct;
