@@ -81,10 +81,16 @@ pub const KPROBES_ENABLED: &str = "/sys/kernel/debug/kprobes/enabled";
 /// Unloads a module whose calls others make all the time: it is in use while one of them runs.
 pub fn remove_between_calls(name: &str) -> Result<()> {
     wait_until("no call is running", || {
-        match workloads::module::remove(name) {
-            Err(error) if error.raw_os_error() == Some(libc::EWOULDBLOCK) => Ok(false),
-            other => Ok(other.map(|()| true)?),
+        // Such moments are rare and short, above all where calls take long.
+        for _ in 0..100 {
+            match workloads::module::remove(name) {
+                Err(error) if error.raw_os_error() == Some(libc::EWOULDBLOCK) => {
+                    std::thread::yield_now();
+                }
+                other => return Ok(other.map(|()| true)?),
+            }
         }
+        Ok(false)
     })
 }
 
