@@ -9,11 +9,14 @@ use pagelens::Kind;
 
 use super::Loaded;
 use crate::pf_stat::start_cow;
-use crate::pf_stat::stuck::while_stuck;
+use crate::pf_stat::stuck::{self, while_stuck};
 use crate::support::{wait_until, Cgroup};
 
 #[test]
 fn a_call_that_waits_lets_itself_be_frozen_and_is_made_again_when_it_is_thawed() -> Result<()> {
+    if !stuck::can_be() {
+        return stuck::skip();
+    }
     let loaded = Loaded::new()?;
     let group = Cgroup::new("memuse-freezer")?;
     let mut cow = start_cow()?;

@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -15,6 +16,16 @@ use workloads::Workload;
 
 use super::{ledger, start_cow, step, tracking, COW};
 use crate::support::wait_until;
+
+/// Whether such a file system can be had: only the debug kernel is built without.
+pub fn can_be() -> bool {
+    Path::new("/dev/fuse").exists()
+}
+
+/// Says why [`while_stuck`] cannot be tested.
+pub fn skip() -> Result<()> {
+    crate::runner::skip("this kernel has no FUSE", &["debug"])
+}
 
 /// Calls `body` while nobody gets the mmap lock of the program, which waits for it in `mmap`.
 pub fn while_stuck<T>(cow: &mut Workload, body: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -51,6 +62,9 @@ impl Drop for Started {
 
 #[test]
 fn the_file_is_readable_though_a_program_s_mmap_lock_is_held() -> Result<()> {
+    if !can_be() {
+        return skip();
+    }
     let _module = tracking(COW)?;
     let mut cow = start_cow()?;
     step(&mut cow, "grow 100")?;
@@ -74,6 +88,9 @@ fn the_file_is_readable_though_a_program_s_mmap_lock_is_held() -> Result<()> {
 
 #[test]
 fn who_asks_for_one_program_waits_for_its_mmap_lock_and_can_be_killed() -> Result<()> {
+    if !can_be() {
+        return skip();
+    }
     let _module = tracking(COW)?;
     let mut cow = start_cow()?;
     while_stuck(&mut cow, || {
