@@ -10,7 +10,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=../../pure/abi/include");
     println!("cargo::rustc-env=GUEST_TESTS={}", tests_in(Path::new("."))?);
     cc::Build::new()
-        .file("memuse/memuse.c")
+        .files(["kshram/kshram.c", "memuse/memuse.c", "pf_stat/pf_stat.c"])
         .include("../../pure/abi/include")
         .warnings_into_errors(true)
         .compile("headers");

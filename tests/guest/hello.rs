@@ -4,29 +4,25 @@
 use anyhow::Result;
 use workloads::{KernelLog, Module};
 
-fn hello_lines(log: &mut KernelLog) -> Result<Vec<String>> {
-    let messages = log.messages()?.into_iter();
-    Ok(messages
-        .map(|(_, text)| text)
-        .filter(|text| text.contains("hello"))
-        .collect())
+/// `KERN_ALERT`, at which the document's module speaks.
+const ALERT: u8 = 1;
+
+/// Greetings and goodbyes since the last call, with their levels.
+fn said(log: &mut KernelLog) -> Result<Vec<(u8, String)>> {
+    let mut messages = log.messages()?;
+    messages.retain(|(_, text)| text.contains("Hello, ") || text.contains("Goodbye, "));
+    Ok(messages)
 }
 
 #[test]
-fn hello_greets_the_world_and_says_goodbye() -> Result<()> {
+fn hello_greets_the_world_and_says_goodbye_at_alert_level() -> Result<()> {
     let mut log = KernelLog::from_now()?;
     let module = Module::load("hello", &[])?;
-    let lines = hello_lines(&mut log)?;
-    assert!(
-        lines.iter().any(|line| line.contains("Hello, world!")),
-        "{lines:?}"
-    );
+    let greeting = (ALERT, "hello: Hello, world!".to_owned());
+    assert_eq!(said(&mut log)?, [greeting]);
     module.unload()?;
-    let lines = hello_lines(&mut log)?;
-    assert!(
-        lines.iter().any(|line| line.contains("Goodbye, world.")),
-        "{lines:?}"
-    );
+    let goodbye = (ALERT, "hello: Goodbye, world.".to_owned());
+    assert_eq!(said(&mut log)?, [goodbye]);
     Ok(())
 }
 
@@ -34,10 +30,7 @@ fn hello_greets_the_world_and_says_goodbye() -> Result<()> {
 fn hello_greets_whom_it_is_told_to() -> Result<()> {
     let mut log = KernelLog::from_now()?;
     let _module = Module::load("hello", &["name=Ada"])?;
-    let lines = hello_lines(&mut log)?;
-    assert!(
-        lines.iter().any(|line| line.contains("Hello, Ada!")),
-        "{lines:?}"
-    );
+    let greeting = (ALERT, "hello: Hello, Ada!".to_owned());
+    assert_eq!(said(&mut log)?, [greeting]);
     Ok(())
 }

@@ -154,13 +154,7 @@ pub fn grow_heap(pages: usize) -> Result<()> {
 /// # Errors
 /// Without `CAP_SYS_RESOURCE`, or if there is no heap there.
 pub fn start_heap_later(bytes: usize) -> Result<u64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
-    let start: u64 = fields
-        .split(' ')
-        .nth(44)
-        .context("stat is short")?
-        .parse()?;
+    let start: u64 = stat_field(std::process::id(), 47)?.parse()?;
     let later = start + bytes as u64;
     // SAFETY: Changes what the kernel reports, and the least to which the break may be moved back;
     // nobody in this program moves it back.
@@ -247,14 +241,28 @@ pub fn become_user(user: u32, group: u32) -> Result<()> {
     Ok(())
 }
 
+/// A field of `/proc/PID/stat` behind the name, numbered as its manual page does: from 3 on.
+fn stat_field(pid: u32, number: usize) -> Result<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
+    let field = fields.trim_end().split(' ').nth(number - 3);
+    Ok(field.context("stat is short")?.to_owned())
+}
+
 /// The state letter of a process, as in `/proc/PID/stat`.
 ///
 /// # Errors
 /// If there is no such process.
 pub fn state(pid: u32) -> Result<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
-    fields.chars().next().context("no state in stat")
+    Ok(stat_field(pid, 3)?.parse()?)
+}
+
+/// How long a process has run outside of the kernel, in clock ticks.
+///
+/// # Errors
+/// If there is no such process.
+pub fn user_ticks(pid: u32) -> Result<u64> {
+    Ok(stat_field(pid, 14)?.parse()?)
 }
 
 /// How long a process has run inside the kernel, in clock ticks.
@@ -262,13 +270,7 @@ pub fn state(pid: u32) -> Result<char> {
 /// # Errors
 /// If there is no such process.
 pub fn kernel_ticks(pid: u32) -> Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
-    Ok(fields
-        .split(' ')
-        .nth(12)
-        .context("stat is short")?
-        .parse()?)
+    Ok(stat_field(pid, 15)?.parse()?)
 }
 
 /// Waits until a process sleeps: one that said `ready` still touches pages on its way there.

@@ -172,6 +172,56 @@ fn a_leak_is_126_where_the_kernel_can_tell() {
     }
 }
 
+/// A column of comma-separated values, of which each line has as many as the head.
+fn column(csv: &str, name: &str) -> Vec<u64> {
+    let mut lines = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let head = lines.next().expect("no head");
+    let at = head.iter().position(|column| *column == name);
+    let at = at.unwrap_or_else(|| panic!("no {name} in {head:?}"));
+    lines
+        .map(|line| {
+            assert_eq!(line.len(), head.len(), "{line:?}");
+            line[at].parse().unwrap()
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "boots a VM"]
+fn the_experiments_leave_numbers_and_plots() {
+    let dir = scratch("experiments");
+    let fetch = format!("/root/experiments:{}", dir.display());
+    let output = vm(
+        &["--one-thread", "--fetch", &fetch],
+        &["pagelens-demo", "--scene", "experiments"],
+    );
+    assert_eq!(status(&output), 0, "{}{}", stdout(&output), stderr(&output));
+    let read = |file: String| std::fs::read(dir.join(&file)).expect(&file);
+    let text = |file: String| String::from_utf8(read(file)).unwrap();
+    // What is done, and what must be seen to change with it.
+    for (name, rows, shown) in [
+        ("heap", 17, "heap"),
+        ("stack", 41, "stack"),
+        ("steps", 11, "rss"),
+    ] {
+        let csv = text(format!("{name}.csv"));
+        for column_name in ["answer", shown] {
+            let values = column(&csv, column_name);
+            assert_eq!(values.len(), rows, "{name}: {csv}");
+            let is_flat = values.iter().all(|value| *value == values[0]);
+            assert!(!is_flat, "{column_name} of {name}: {csv}");
+        }
+        let svg = text(format!("{name}.svg"));
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
+        // Each row is a point or a bar at least.
+        let drawn = svg.matches("<circle ").count() + svg.matches("<rect ").count();
+        assert!(drawn > rows, "{drawn} marks of {name}");
+        assert!(read(format!("{name}.png")).starts_with(b"\x89PNG\r\n"));
+    }
+    assert_eq!(text("index.html".to_owned()).matches("<svg ").count(), 3);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
 #[test]
 #[ignore = "boots a VM"]
 fn the_full_guest_has_its_tools() {

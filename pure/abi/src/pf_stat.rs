@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-//! The system calls of `pf_stat`, as its document has them.
+//! The system calls of `pf_stat`, as its document has them. `include/pf_stat.h` says the same in C.
 
 /// `long pf_set_param(const char *process_name, size_t name_len)`: track a program.
 pub const NR_SET_PARAM: u32 = 385;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The document's demonstration, step by step.
 
+use std::ffi::{c_int, c_ulong};
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 
@@ -61,5 +63,37 @@ fn the_calls_of_the_document_have_its_answers() -> Result<()> {
     slot.resize(100)?;
     assert_eq!(slot.size()?, 100);
     assert_eq!(pagelens::kshram::sizes()?, [4096, 4096, 100]);
+    Ok(())
+}
+
+extern "C" {
+    // `kshram.c`: the calls as the C header has them.
+    fn kshram_slots_through_header(fd: c_int) -> c_int;
+    fn kshram_size_through_header(fd: c_int) -> c_int;
+    fn kshram_resize_through_header(fd: c_int, bytes: c_ulong) -> c_int;
+}
+
+#[test]
+fn a_c_program_has_the_same_answers() -> Result<()> {
+    let _module = Module::load("kshram", &[])?;
+    let slot = Slot::open(7)?;
+    let fd = slot.file().as_raw_fd();
+    // SAFETY: The calls take numbers only.
+    let (slots, before) = unsafe {
+        (
+            kshram_slots_through_header(fd),
+            kshram_size_through_header(fd),
+        )
+    };
+    assert_eq!((slots, before), (8, 4096));
+    // SAFETY: As above.
+    assert_eq!(unsafe { kshram_resize_through_header(fd, 100) }, 0);
+    // SAFETY: As above.
+    assert_eq!(unsafe { kshram_size_through_header(fd) }, 100);
+    assert_eq!((slot.slots()?, slot.size()?), (8, 100));
+    // SAFETY: As above.
+    assert_eq!(unsafe { kshram_resize_through_header(fd, 0) }, -1);
+    let error = std::io::Error::last_os_error();
+    assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
     Ok(())
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the document shows, with its numbers.
 
-use anyhow::{ensure, Result};
+use std::fs;
+
+use anyhow::{ensure, Context, Result};
 use pagelens::Program;
+use workloads::process::{state, user_ticks};
 use workloads::{Module, SysSetting, Workload};
 
 use super::{holder, pages_in_groups, statm, tester, Loaded};
-use crate::support::{shell, shell_output};
+use crate::support::{shell, shell_output, wait_until};
 
 const SUCCESS: &str = "[SUCCESS]\n";
 const HUGE_PAGES: [&str; 2] = ["always", "never"];
@@ -102,6 +105,33 @@ fn the_test_program_has_ten_thousand_equal_pages() -> Result<()> {
         );
         assert_eq!((two.total, two.valid), statm([first.pid(), second.pid()])?);
     }
+    Ok(())
+}
+
+/// `Rss` of `smaps_rollup`, in pages.
+fn rollup(pid: u32) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let rss = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let kib = rss.and_then(|rss| rss.trim().strip_suffix(" kB"));
+    Ok(kib.context("no Rss")?.parse::<u64>()? / 4)
+}
+
+#[test]
+fn the_test_program_may_spin_and_smaps_rollup_bounds_it() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    let tester = Workload::start("tester", &["--spin"])?;
+    // It has touched all that it will: nothing but the loop uses so much time.
+    wait_until("it spins", || Ok(user_ticks(tester.pid())? >= 20))?;
+    assert_eq!(state(tester.pid())?, 'R');
+    let program = loaded.now("tester")?;
+    assert_eq!(program.duplicates, pages_in_groups(10_000, 1));
+    // An upper bound in the document. Here it is reached: both count the present pages.
+    assert_eq!(program.valid, rollup(tester.pid())?);
+    assert_eq!(
+        (program.total, program.valid),
+        statm([tester.pid()])?,
+        "total and valid"
+    );
     Ok(())
 }
 

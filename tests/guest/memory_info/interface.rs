@@ -6,13 +6,14 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use pagelens::{Error, MemoryInfo, Reason};
 use workloads::{KernelLog, Module, Workload};
 
-use super::{holder, pages_in_groups, Loaded};
+use super::{errors_in, holder, pages_in_groups, Loaded};
 use crate::support::{wait_until, OneCpu};
 
 fn reason(result: Result<Vec<u8>, Error>) -> Option<Reason> {
@@ -84,17 +85,40 @@ fn a_refused_command_has_its_errno_its_line_and_its_log_and_changes_nothing() ->
 }
 
 #[test]
-fn a_refused_command_is_logged_as_an_error() -> Result<()> {
+fn each_error_has_its_line_in_the_log_and_success_has_none() -> Result<()> {
     let mut loaded = Loaded::new()?;
     let mut log = KernelLog::from_now()?;
     let _ = loaded.info.run(b"FOO");
-    let messages = log.messages()?;
-    assert!(
-        messages
-            .iter()
-            .any(|(level, text)| *level == 3 && text == "[ERROR]: Invalid argument"),
-        "{messages:?}"
-    );
+    assert_eq!(errors_in(&mut log)?, ["[ERROR]: Invalid argument"]);
+    let _ = loaded.info.run(b"FILTER|no-such-name");
+    assert_eq!(errors_in(&mut log)?, ["[ERROR]: No such process"]);
+    assert_eq!(write_from_nowhere()?, Some(libc::EFAULT));
+    assert_eq!(errors_in(&mut log)?, ["[ERROR]: Bad address"]);
+    // Of ENOMEM see `who_makes_a_snapshot_pays_for_it_and_too_little_memory_kills_nobody`.
+    let me = format!("FILTER|{}", fs::read_to_string("/proc/self/comm")?);
+    for command in ["RESET", "ALL", &me, &me.replace("FILTER", "DEL")] {
+        loaded.info.run(command.as_bytes())?;
+    }
+    assert_eq!(errors_in(&mut log)?, [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn the_file_is_there_as_long_as_the_module() -> Result<()> {
+    let is_there = || -> Result<bool> {
+        let mut entries = fs::read_dir("/proc")?;
+        Ok(entries
+            .any(|entry| entry.is_ok_and(|entry| entry.path() == Path::new(MemoryInfo::PATH))))
+    };
+    let opened = || {
+        File::open(MemoryInfo::PATH)
+            .map(drop)
+            .map_err(|error| error.kind())
+    };
+    let module = Module::load("memory_info", &[])?;
+    assert_eq!((is_there()?, opened()), (true, Ok(())));
+    module.unload()?;
+    assert_eq!((is_there()?, opened()), (false, Err(ErrorKind::NotFound)));
     Ok(())
 }
 
@@ -114,15 +138,21 @@ fn errors_in_plenty_do_not_flood_the_log() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_command_at_a_bad_address_is_efault() -> Result<()> {
-    let mut loaded = Loaded::new()?;
-    let before = loaded.info.run(b"ALL")?;
+/// The errno of a command at an address where nothing is.
+fn write_from_nowhere() -> Result<Option<i32>> {
     let file = OpenOptions::new().write(true).open(MemoryInfo::PATH)?;
     // SAFETY: The kernel checks the address, which nothing is mapped at; it writes nothing.
     let written = unsafe { libc::write(file.as_raw_fd(), 8 as *const libc::c_void, 5) };
     let error = std::io::Error::last_os_error();
-    assert_eq!((written, error.raw_os_error()), (-1, Some(libc::EFAULT)));
+    ensure!(written == -1, "{written} bytes were written");
+    Ok(error.raw_os_error())
+}
+
+#[test]
+fn a_command_at_a_bad_address_is_efault() -> Result<()> {
+    let mut loaded = Loaded::new()?;
+    let before = loaded.info.run(b"ALL")?;
+    assert_eq!(write_from_nowhere()?, Some(libc::EFAULT));
     assert_eq!(
         fs::read_to_string(MemoryInfo::PATH)?,
         "[ERROR]: Bad address\n"

@@ -13,10 +13,10 @@ mod readers;
 mod storms;
 mod stuck;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use pagelens::{Duplicates, MemoryInfo, Program};
 use workloads::process::rest;
-use workloads::{Module, Workload};
+use workloads::{KernelLog, Module, Workload};
 
 /// The loaded module and its open file. The file is closed first.
 struct Loaded {
@@ -38,6 +38,17 @@ impl Loaded {
         self.info.reset()?;
         Ok(self.info.program(name.as_bytes())?)
     }
+}
+
+/// The lines with which the module reported errors since the last call.
+fn errors_in(log: &mut KernelLog) -> Result<Vec<String>> {
+    let messages = log.messages()?.into_iter();
+    let errors = messages.filter(|(_, text)| text.contains("[ERROR]"));
+    let line = |(level, text)| {
+        ensure!(level == 3, "level {level}: {text}");
+        Ok(text)
+    };
+    errors.map(line).collect()
 }
 
 fn pages_in_groups(pages: u64, groups: u64) -> Duplicates {

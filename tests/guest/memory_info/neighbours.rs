@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat;
 use rustix::process::{kill_process, Pid, Signal};
-use workloads::{Module, SysSetting, Workload};
+use workloads::process::kernel_ticks;
+use workloads::{KernelLog, Module, SysSetting, Workload};
 
-use super::{holder, pages_in_groups, Loaded};
+use super::{errors_in, holder, pages_in_groups, Loaded};
 use crate::runner::skip;
 use crate::support::{shell_output, wait_until, Cgroup};
 
@@ -39,24 +40,17 @@ impl Resetter {
     fn start(prepare: &str) -> Result<Self> {
         let script = format!("{prepare}\necho RESET > /proc/memory_info");
         let resetter = Self(Command::new("sh").args(["-c", &script]).spawn()?);
-        wait_until("it is in the kernel", || Ok(resetter.kernel_ticks()? >= 20))?;
+        let pid = resetter.0.id();
+        wait_until("it is in the kernel", || Ok(kernel_ticks(pid)? >= 20))?;
         Ok(resetter)
-    }
-
-    /// Time that it spent in the kernel, in clock ticks.
-    fn kernel_ticks(&self) -> Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        let (_, fields) = stat.rsplit_once(") ").context("no name in stat")?;
-        let ticks = fields.split(' ').nth(12).context("stat is short")?;
-        Ok(ticks.parse()?)
     }
 
     /// Whether it is still at work, and will be for some time: what it does at its end may be seen
     /// before the end itself.
     fn goes_on(&mut self) -> Result<bool> {
-        let later = self.kernel_ticks()? + 10;
+        let later = kernel_ticks(self.0.id())? + 10;
         while self.0.try_wait()?.is_none() {
-            if self.kernel_ticks()? >= later {
+            if kernel_ticks(self.0.id())? >= later {
                 return Ok(true);
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -128,6 +122,7 @@ fn who_makes_a_snapshot_pays_for_it_and_too_little_memory_kills_nobody() -> Resu
     })?;
     let before = loaded.info.program(b"much")?;
     fs::write(group.file("memory.max"), (512 << 10).to_string())?;
+    let mut log = KernelLog::from_now()?;
     let reset = group.join(|| loaded.info.run(b"RESET"))?;
     let said = reset.map_err(|error| error.to_string());
     ensure!(
@@ -135,6 +130,7 @@ fn who_makes_a_snapshot_pays_for_it_and_too_little_memory_kills_nobody() -> Resu
             .is_err_and(|error| error.contains("not enough memory")),
         "{said:?}"
     );
+    assert_eq!(errors_in(&mut log)?, ["[ERROR]: Memory allocation error"]);
     assert_eq!(group.value("memory.events", "oom_kill")?, 0);
     assert_eq!(loaded.info.program(b"much")?, before);
     Ok(())

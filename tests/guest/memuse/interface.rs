@@ -5,9 +5,11 @@ use std::process::Command;
 
 use anyhow::{ensure, Result};
 use pagelens::{Kind, Memuse};
+use workloads::process::rest;
 use workloads::{KernelLog, Module, Workload};
 
 use super::{errno, numbers_in, Loaded};
+use crate::elf32::{self, Elf32};
 use crate::support::wait_until;
 
 extern "C" {
@@ -99,6 +101,63 @@ fn c_and_assembly_and_the_library_say_the_same() -> Result<()> {
     );
     let by_hand = workloads::memuse::memuse(abi::memuse::NR, pid, 11);
     assert_eq!(by_hand, -i64::from(libc::EINVAL));
+    Ok(())
+}
+
+#[test]
+fn callers_of_the_32_bit_abi_are_not_served() -> Result<()> {
+    const GETPPID: u32 = 64;
+    let number = u32::try_from(abi::memuse::NR)?;
+    let loaded = Loaded::new()?;
+    let own = std::process::id();
+    // That it can call at all.
+    let parent = elf32::negated_result(GETPPID, [0, 0])?;
+    assert_eq!(parent as u32, own.wrapping_neg() & 0xFF);
+    for kind in [abi::memuse::ALL, abi::memuse::KERNEL_STACK, 11] {
+        let answer = elf32::negated_result(number, [own, kind as u32])?;
+        assert_eq!(answer, libc::ENOSYS, "{kind}");
+    }
+    assert!(loaded.call.bytes(own, Kind::All)? > 0);
+    Ok(())
+}
+
+#[test]
+fn a_32_bit_program_has_figures_like_any_other() -> Result<()> {
+    let loaded = Loaded::new()?;
+    let program = Elf32::start()?;
+    loaded.check(program.pid())?;
+    assert!(loaded.call.bytes(program.pid(), Kind::File)? > 0);
+    Ok(())
+}
+
+#[test]
+fn numbers_are_those_of_the_callers_pid_namespace() -> Result<()> {
+    let loaded = Loaded::new()?;
+    let mut within = Command::new("unshare");
+    within.args(["-p", "-f", "holder", "rw:bb:1234"]);
+    let unshare = Workload::start_command(within)?;
+    let children = format!("/proc/{0}/task/{0}/children", unshare.pid());
+    let outside: u32 = std::fs::read_to_string(children)?.trim().parse()?;
+    rest(outside)?;
+    let ask = |pid: u32, kind: Kind| -> Result<_> {
+        let mut inside = Command::new("nsenter");
+        inside.args(["-t", &outside.to_string(), "-p", "memuse-asm"]);
+        Ok(inside
+            .args([pid.to_string(), kind.number().to_string()])
+            .output()?)
+    };
+    for kind in Kind::EACH {
+        let answer = String::from_utf8(ask(1, kind)?.stdout)?;
+        let same = loaded.call.bytes(outside, kind)?;
+        assert_eq!(answer.trim(), same.to_string(), "{kind:?}");
+    }
+    ensure!(loaded.pages(outside, Kind::Anonymous)? >= 1234);
+    // Who is outside has no number there, and there the number from outside is nobody's.
+    for stranger in [outside, std::process::id()] {
+        let answer = ask(stranger, Kind::All)?;
+        let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+        ensure!(said.contains("No such process"), "{stranger}: {said}");
+    }
     Ok(())
 }
 

@@ -2,19 +2,28 @@
 //! The calls' arguments and errors, and who may call.
 
 use std::arch::asm;
+use std::ffi::{c_char, c_long, CStr};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use pagelens::pf_stat;
 use workloads::map::Map;
 use workloads::{KernelLog, Module};
 
-use super::{errno, ledger, start_cow, tracking, COW};
+use super::{errno, errors_in, ledger, start_cow, step, tracking, COW};
+use crate::support::shell_output;
 
 const SET_PARAM: i64 = 385;
 pub(super) const GET_INFO: i64 = 386;
 const CLEANUP: i64 = 387;
+
+extern "C" {
+    // `pf_stat.c`: the calls as the C header has them.
+    fn pf_set_param_through_header(name: *const c_char) -> c_long;
+    fn pf_print_through_header(name: *const c_char, to: *mut c_char, room: usize) -> c_long;
+    fn pf_cleanup_through_header() -> c_long;
+}
 
 /// A call with raw arguments: 0, or the errno.
 pub(super) fn raw(number: i64, arguments: [usize; 3]) -> i32 {
@@ -28,11 +37,15 @@ pub(super) fn raw(number: i64, arguments: [usize; 3]) -> i32 {
 
 #[test]
 fn each_error_has_its_number_and_its_line() -> Result<()> {
-    let _module = tracking(COW)?;
-    let _cow = start_cow()?;
+    const NO_NAME: &str = "no process name was given";
+    const LONG_NAME: &str = "a process name has at most 15 characters";
+    const UNREADABLE: &str = "the process name cannot be read";
+    const UNWRITABLE: &str = "the structure cannot be written";
     let name = COW.as_ptr() as usize;
     let long = [b'x'; 64];
     let long = long.as_ptr() as usize;
+    let empty = c"".as_ptr() as usize;
+    let unused = c"unused".as_ptr() as usize;
     let nothing = Map::anonymous(1, false)?;
     let nothing_address = nothing.address();
     nothing.unmap()?;
@@ -40,41 +53,130 @@ fn each_error_has_its_number_and_its_line() -> Result<()> {
     let room = vec![0_u8; 4096];
     let room = room.as_ptr() as usize;
     let cases = [
-        (SET_PARAM, [0, 3, 0], libc::EINVAL),
-        (SET_PARAM, [name, 0, 0], libc::EINVAL),
-        (SET_PARAM, [long, 16, 0], libc::EINVAL),
-        (SET_PARAM, [long, usize::MAX, 0], libc::EINVAL),
-        (SET_PARAM, [c"".as_ptr() as usize, 1, 0], libc::EINVAL),
-        (SET_PARAM, [nothing_address, 3, 0], libc::EFAULT),
-        (SET_PARAM, [kernel, 3, 0], libc::EFAULT),
-        (GET_INFO, [0, 3, room], libc::EINVAL),
-        (GET_INFO, [name, 0, room], libc::EINVAL),
-        (GET_INFO, [name, 3, 0], libc::EINVAL),
-        (GET_INFO, [long, 16, room], libc::EINVAL),
-        (GET_INFO, [nothing_address, 3, room], libc::EFAULT),
-        (GET_INFO, [name, 3, nothing_address], libc::EFAULT),
-        (GET_INFO, [name, 3, kernel], libc::EFAULT),
-        (GET_INFO, [name, 2, room], libc::ESRCH),
+        (SET_PARAM, [0, 3, 0], libc::EINVAL, NO_NAME),
+        (SET_PARAM, [name, 0, 0], libc::EINVAL, NO_NAME),
+        (SET_PARAM, [empty, 1, 0], libc::EINVAL, NO_NAME),
+        (SET_PARAM, [long, 16, 0], libc::EINVAL, LONG_NAME),
+        (SET_PARAM, [long, usize::MAX, 0], libc::EINVAL, LONG_NAME),
+        (SET_PARAM, [nothing_address, 3, 0], libc::EFAULT, UNREADABLE),
+        (SET_PARAM, [kernel, 3, 0], libc::EFAULT, UNREADABLE),
+        (GET_INFO, [0, 3, room], libc::EINVAL, NO_NAME),
+        (GET_INFO, [name, 0, room], libc::EINVAL, NO_NAME),
+        (
+            GET_INFO,
+            [name, 3, 0],
+            libc::EINVAL,
+            "no structure was given",
+        ),
+        (GET_INFO, [long, 16, room], libc::EINVAL, LONG_NAME),
+        (
+            GET_INFO,
+            [nothing_address, 3, room],
+            libc::EFAULT,
+            UNREADABLE,
+        ),
+        (
+            GET_INFO,
+            [name, 3, nothing_address],
+            libc::EFAULT,
+            UNWRITABLE,
+        ),
+        (GET_INFO, [name, 3, kernel], libc::EFAULT, UNWRITABLE),
+        (
+            GET_INFO,
+            [name, 2, room],
+            libc::ESRCH,
+            "this process name is not tracked",
+        ),
+        (
+            GET_INFO,
+            [unused, 6, room],
+            libc::ESRCH,
+            "no process was executed under this name since it is tracked",
+        ),
     ];
-    let mut log = KernelLog::from_now()?;
-    for (nth, (number, arguments, expected)) in cases.into_iter().enumerate() {
-        assert_eq!(raw(number, arguments), expected, "{number} {arguments:x?}");
-        let lines = log.messages()?;
-        let own: Vec<_> = lines
-            .iter()
-            .filter(|(_, text)| text.starts_with("[INFO940][ERROR] pf_"))
-            .collect();
-        match own[..] {
-            [(level, text)] => {
-                assert_eq!(*level, 3, "{text}");
-                assert!(text.ends_with(&format!("(-{expected})")), "{text}");
-            }
-            // Ten in five seconds are logged: all of the first ten, however long they take.
-            [] => assert!(nth >= 10, "{number} {arguments:x?} was not logged"),
-            _ => panic!("{own:?}"),
+    // Ten in five seconds are logged, of each time that the module is loaded.
+    for cases in cases.chunks(10) {
+        let _module = tracking(COW)?;
+        pf_stat::set_param(b"unused")?;
+        let _cow = start_cow()?;
+        let mut log = KernelLog::from_now()?;
+        for &(number, arguments, errno, reason) in cases {
+            assert_eq!(raw(number, arguments), errno, "{number} {arguments:x?}");
+            let call = ["pf_set_param", "pf_get_info"][usize::from(number == GET_INFO)];
+            let line = format!("{call}: {reason} (-{errno})");
+            assert_eq!(errors_in(&mut log)?, [line], "{number} {arguments:x?}");
         }
     }
-    assert_eq!(raw(GET_INFO, [name, 3, room]), 0);
+    Ok(())
+}
+
+#[test]
+fn who_may_not_monitor_is_refused_and_logged() -> Result<()> {
+    use rustix::thread::{capabilities, set_capabilities, CapabilitySet};
+    let _module = tracking(COW)?;
+    let _cow = start_cow()?;
+    let mut log = KernelLog::from_now()?;
+    // Capabilities are those of a thread, and this one ends.
+    let caller = std::thread::spawn(|| -> Result<_> {
+        let mut sets = capabilities(None)?;
+        let monitoring = CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN;
+        sets.effective.remove(monitoring);
+        set_capabilities(None, sets)?;
+        Ok([SET_PARAM, GET_INFO, CLEANUP].map(|number| raw(number, [0; 3])))
+    });
+    let answers = caller.join().ok().context("the thread panicked")??;
+    assert_eq!(answers, [libc::EPERM; 3]);
+    let lines = ["pf_set_param", "pf_get_info", "pf_cleanup"]
+        .map(|call| format!("{call}: CAP_PERFMON is needed (-1)"));
+    assert_eq!(errors_in(&mut log)?, lines);
+    assert_eq!(ledger(COW)?.generation, 1, "still tracked");
+    Ok(())
+}
+
+#[test]
+fn success_says_nothing_in_the_log() -> Result<()> {
+    let _module = Module::load("pf_stat", &[])?;
+    let mut log = KernelLog::from_now()?;
+    pf_stat::set_param(COW.as_bytes())?;
+    let mut cow = start_cow()?;
+    step(&mut cow, "child-writes 100")?;
+    assert!(pf_stat::get_info(COW.as_bytes())?.total >= 100);
+    assert!(ledger(COW)?.faults >= 100);
+    drop(cow);
+    pf_stat::cleanup()?;
+    let mut messages = log.messages()?;
+    messages.retain(|(_, text)| text.contains("pf_") || text.contains("INFO940"));
+    assert_eq!(messages, []);
+    Ok(())
+}
+
+#[test]
+fn a_c_program_reads_what_the_library_reads() -> Result<()> {
+    let _module = Module::load("pf_stat", &[])?;
+    // SAFETY: The function reads a name, which ends with a NUL.
+    assert_eq!(unsafe { pf_set_param_through_header(c"cow".as_ptr()) }, 0);
+    let mut cow = start_cow()?;
+    let done = step(&mut cow, "child-writes 100")?;
+    let mut room = [0_u8; 32 << 10];
+    // SAFETY: As above; and it writes text to `room`, no more than fits.
+    let printed =
+        unsafe { pf_print_through_header(c"cow".as_ptr(), room.as_mut_ptr().cast(), room.len()) };
+    assert_eq!(printed, 0);
+    let text = CStr::from_bytes_until_nul(&room)?.to_str()?;
+    let line = format!(
+        "{:#x} - {:#x} (size: 0x64000): 100 cow faults",
+        done.start, done.end
+    );
+    assert!(text.contains(&line), "{text}");
+    assert_eq!(text, shell_output("pf-test -o get_info -p cow")?);
+    // SAFETY: The call takes no argument.
+    assert_eq!(unsafe { pf_cleanup_through_header() }, 0);
+    // SAFETY: As above.
+    let refused =
+        unsafe { pf_print_through_header(c"cow".as_ptr(), room.as_mut_ptr().cast(), room.len()) };
+    let error = std::io::Error::last_os_error();
+    assert_eq!((refused, error.raw_os_error()), (-1, Some(libc::ESRCH)));
     Ok(())
 }
 

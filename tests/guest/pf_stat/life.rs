@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::Result;
 use pagelens::pf_stat;
-use workloads::{Module, SysSetting, Workload};
+use workloads::{KernelLog, Module, SysSetting, Workload};
 
-use super::{errno, ledger, ranges, start_cow, step, tracking, COW};
+use super::{errno, errors_in, ledger, ranges, start_cow, step, tracking, COW};
 
 #[test]
 fn an_execution_under_the_name_starts_anew() -> Result<()> {
@@ -171,7 +171,10 @@ fn a_thousand_names_are_tracked_and_the_next_ones_are_refused_at_a_bound() -> Re
     for number in 1000..1023 {
         pf_stat::set_param(name(number).as_bytes())?;
     }
+    let mut log = KernelLog::from_now()?;
     assert_eq!(errno(pf_stat::set_param(b"one-too-many")), libc::ENOMEM);
+    let line = "pf_set_param: not enough memory (-12)";
+    assert_eq!(errors_in(&mut log)?, [line]);
     assert_eq!(ledger("name999")?.generation, 0);
     Ok(())
 }

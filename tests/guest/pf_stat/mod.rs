@@ -13,9 +13,9 @@ mod storms;
 pub mod stuck;
 mod table;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat::{self, Ledger};
-use workloads::{Module, Workload};
+use workloads::{KernelLog, Module, Workload};
 
 pub const COW: &str = "cow";
 
@@ -34,6 +34,7 @@ fn ledger(name: &str) -> Result<Ledger> {
 #[derive(Debug, Clone, Copy)]
 struct Step {
     start: u64,
+    end: u64,
     child: u64,
 }
 
@@ -41,8 +42,8 @@ fn step(cow: &mut Workload, step: &str) -> Result<Step> {
     let answer = cow.ask(step)?;
     let mut numbers = answer.split(' ').map(str::parse);
     let mut next = || numbers.next().context("a short answer");
-    let (start, _end, child) = (next()??, next()??, next()??);
-    Ok(Step { start, child })
+    let (start, end, child) = (next()??, next()??, next()??);
+    Ok(Step { start, end, child })
 }
 
 pub fn start_cow() -> Result<Workload> {
@@ -59,6 +60,19 @@ fn ranges(maps: &str) -> Vec<(u64, u64)> {
         (hex(start), hex(end))
     })
     .collect()
+}
+
+/// The lines with which the module reported errors since the last call: what follows the document's
+/// `[INFO940][ERROR]`.
+fn errors_in(log: &mut KernelLog) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for (level, text) in log.messages()? {
+        if let Some(line) = text.strip_prefix("[INFO940][ERROR] ") {
+            ensure!(level == 3, "level {level}: {text}");
+            lines.push(line.to_owned());
+        }
+    }
+    Ok(lines)
 }
 
 /// The errno of a failed call.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat;
 use workloads::module::insert;
-use workloads::{Module, SysSetting, Workload};
+use workloads::{KernelLog, Module, SysSetting, Workload};
 
-use super::{errno, ledger, start_cow, step, tracking, COW};
+use super::{errno, errors_in, ledger, start_cow, step, tracking, COW};
 use crate::runner::skip;
 use crate::support::{is_long, remove_between_calls, wait_until, KPROBES_ENABLED};
 
@@ -176,7 +176,10 @@ fn without_tracing_no_name_is_tracked() -> Result<()> {
     fs::write(TRACING, "1")?;
     {
         let _off = SysSetting::set(TRACING, "0")?;
+        let mut log = KernelLog::from_now()?;
         assert_eq!(errno(pf_stat::set_param(COW.as_bytes())), libc::EBUSY);
+        let line = "pf_set_param: kernel.ftrace_enabled is 0 (-16)";
+        assert_eq!(errors_in(&mut log)?, [line]);
         assert_eq!(
             fs::read_to_string(pf_stat::Ledger::PATH)?.lines().count(),
             1

@@ -12,9 +12,9 @@ use std::thread;
 use anyhow::{Context, Result};
 use pagelens::pf_stat;
 use workloads::mute::MuteFile;
-use workloads::Workload;
+use workloads::{KernelLog, Workload};
 
-use super::{ledger, start_cow, step, tracking, COW};
+use super::{errors_in, ledger, start_cow, step, tracking, COW};
 use crate::support::wait_until;
 
 /// Whether such a file system can be had: only the debug kernel is built without.
@@ -103,8 +103,11 @@ fn who_asks_for_one_program_waits_for_its_mmap_lock_and_can_be_killed() -> Resul
         wait_until("it waits in pf_get_info", || {
             Ok(call(pid)?.starts_with("386 "))
         })?;
+        let mut log = KernelLog::from_now()?;
         asker.0.kill()?;
         assert_eq!(asker.0.wait()?.signal(), Some(libc::SIGKILL));
+        let line = "pf_get_info: the calling process was killed (-4)";
+        assert_eq!(errors_in(&mut log)?, [line]);
         Ok(())
     })?;
     pf_stat::get_info(COW.as_bytes())?;

@@ -94,6 +94,7 @@ fn shows_first_writes() -> Result<bool> {
 /// The rows that do not depend on huge pages.
 fn small_rows() -> Result<()> {
     assert!(row("child-writes 100", 100)?.copied >= 100);
+    assert!(row("read-into 100", 100)?.copied >= 100);
     assert!(row("zero 100", 100)?.zero_filled >= 100);
     assert!(row("file-read 100", 100)?.copied >= 100);
     assert!(row("uffd-forked 100", 100)?.copied >= 100);
@@ -160,6 +161,7 @@ fn rows_after_a_copy() -> Result<()> {
     let _module = tracking(COW)?;
     for (step, expected) in [
         ("child-writes 100", 101),
+        ("read-into 100", 101),
         ("zero 100", 100),
         ("soft 100", 1),
         ("protect 100", 1),

@@ -9,7 +9,7 @@ use pagelens::layout::{from_proc, Report, VMAS_MAX};
 use workloads::process::state;
 use workloads::{layout_of, SysSetting, Workload};
 
-use super::elf32::Elf32;
+use crate::elf32::Elf32;
 use crate::runner::skip;
 use crate::support::wait_until;
 

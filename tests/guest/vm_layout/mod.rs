@@ -2,7 +2,6 @@
 //! `vm_layout`: its figures against `/proc`, its page tables against a program that knows its own,
 //! what it refuses, and the weather.
 
-mod elf32;
 mod faults;
 mod figures;
 mod page_tables;

@@ -9,6 +9,7 @@
 //! | step | faults |
 //! |---|---|
 //! | `child-writes N` | memory written, fork, the child writes: N copies |
+//! | `read-into N` | memory written, fork, then filled by one call of `pread`: N copies, by the kernel |
 //! | `parent-writes N` | memory written, fork, the child ends, then writes: N take-overs |
 //! | `zero N` | read, then written: N fillings |
 //! | `file-read N` | private file, read, then written: N copies |
@@ -137,6 +138,7 @@ impl Cow {
             "child-writes" => self.child_writes(private(number(1)?, is_warm)?)?,
             "crowd" => self.crowd(number(1)?, number(2)?)?,
             "huge" => self.child_writes_huge(number(1)?)?,
+            "read-into" => self.read_into(private(number(1)?, is_warm)?)?,
             "uffd-forked" => {
                 let mut map = private(number(1)?, is_warm)?;
                 fill(&mut map);
@@ -160,6 +162,14 @@ impl Cow {
     fn child_writes(&mut self, mut map: Map) -> Result<Map> {
         fill(&mut map);
         self.children.push(Child::start(|| fill(&mut map))?);
+        Ok(map)
+    }
+
+    fn read_into(&mut self, mut map: Map) -> Result<Map> {
+        fill(&mut map);
+        self.children.push(Child::start(|| {})?);
+        let read = map.read_from(&file(map.pages())?)?;
+        ensure!(read == map.pages() * PAGE, "only {read} bytes were read");
         Ok(map)
     }
 

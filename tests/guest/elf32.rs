@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A 32-bit program made by hand, as the guest has no compiler and no 32-bit libc.
+//! 32-bit programs made by hand, as the guest has no compiler and no 32-bit libc.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,13 +16,13 @@ const HEADER: u32 = 52;
 const PROGRAM_HEADER: u32 = 32;
 
 /// `for (;;) pause();` by way of `int 0x80`.
-const CODE: [u8; 9] = [0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7];
+const PAUSE: [u8; 9] = [0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7];
 
 /// A statically linked executable: one segment of code, and one of data with 8 KiB more than the
 /// file holds.
-fn program() -> Vec<u8> {
+fn program(code: &[u8]) -> Vec<u8> {
     let code_offset = HEADER + 2 * PROGRAM_HEADER;
-    let length = code_offset + CODE.len() as u32;
+    let length = code_offset + code.len() as u32;
     let mut file = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     // Type, machine (80386).
     file.extend([2u16, 3].map(u16::to_le_bytes).concat());
@@ -46,20 +46,44 @@ fn program() -> Vec<u8> {
         ];
         file.extend(words.map(u32::to_le_bytes).concat());
     }
-    file.extend(CODE);
+    file.extend(code);
     file
 }
 
-/// The running program, killed when dropped.
+/// Writes a program down.
+fn command(name: &str, code: &[u8]) -> Result<Command> {
+    let path = format!("/tmp/{name}");
+    fs::write(&path, program(code))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(Command::new(path))
+}
+
+/// What a call answers such a program, negated, as far as its status holds that: eight bits.
+pub fn negated_result(number: u32, arguments: [u32; 2]) -> Result<i32> {
+    let [number, first, second] = [number, arguments[0], arguments[1]].map(u32::to_le_bytes);
+    let code = [
+        // mov eax, number; mov ebx, first; mov ecx, second
+        &[0xb8],
+        number.as_slice(),
+        &[0xbb],
+        &first,
+        &[0xb9],
+        &second,
+        // int 0x80; neg eax; mov ebx, eax; mov eax, 1 (exit); int 0x80
+        &[0xcd, 0x80, 0xf7, 0xd8, 0x89, 0xc3],
+        &[0xb8, 1, 0, 0, 0, 0xcd, 0x80],
+    ];
+    let status = command("elf32-call", &code.concat())?.status()?;
+    status.code().context("it was killed")
+}
+
+/// A program that pauses, killed when dropped.
 pub struct Elf32(Child);
 
 impl Elf32 {
     /// Starts it.
     pub fn start() -> Result<Self> {
-        const PATH: &str = "/tmp/elf32";
-        fs::write(PATH, program())?;
-        fs::set_permissions(PATH, fs::Permissions::from_mode(0o755))?;
-        let child = Self(Command::new(PATH).spawn().context(PATH)?);
+        let child = Self(command("elf32", &PAUSE)?.spawn().context("elf32")?);
         wait_until("it pauses", || Ok(state(child.pid())? == 'S'))?;
         Ok(child)
     }
