@@ -7,13 +7,13 @@
 //! taken within the round, and medians of rounds count.
 
 use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat::{self, Ledger};
 use rustix::process::{kill_process, Pid, Signal};
-use workloads::{Module, Workload};
+use workloads::{Module, Running, Workload};
 
 use crate::harness::print;
 
@@ -32,20 +32,15 @@ const PROGRAM: &str = "fentry:vmlinux:do_wp_page { @[args->vmf->vma->vm_start] =
 
 /// A running bpftrace with its probe attached.
 struct Bpftrace {
-    child: Child,
+    child: Running,
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Bpftrace {
     fn start() -> Result<Self> {
-        let mut child = Command::new("bpftrace")
-            .args([
-                "-e",
-                &format!("BEGIN {{ printf(\"ready\\n\"); }} {PROGRAM}"),
-            ])
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting bpftrace")?;
+        let script = format!("BEGIN {{ printf(\"ready\\n\"); }} {PROGRAM}");
+        let mut command = Command::new("bpftrace");
+        let mut child = Running::start(command.args(["-e", &script]).stdout(Stdio::piped()))?;
         let output = child.stdout.take().context("no output")?;
         let mut this = Self {
             child,
@@ -69,13 +64,6 @@ impl Bpftrace {
             }
         }
         Ok(sum)
-    }
-}
-
-impl Drop for Bpftrace {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use workloads::process::state;
+use workloads::Running;
 
 use crate::support::wait_until;
 
@@ -77,25 +78,9 @@ pub fn negated_result(number: u32, arguments: [u32; 2]) -> Result<i32> {
     status.code().context("it was killed")
 }
 
-/// A program that pauses, killed when dropped.
-pub struct Elf32(Child);
-
-impl Elf32 {
-    /// Starts it.
-    pub fn start() -> Result<Self> {
-        let child = Self(command("elf32", &PAUSE)?.spawn().context("elf32")?);
-        wait_until("it pauses", || Ok(state(child.pid())? == 'S'))?;
-        Ok(child)
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Elf32 {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts a program that pauses.
+pub fn start() -> Result<Running> {
+    let program = Running::start(&mut command("elf32", &PAUSE)?)?;
+    wait_until("it pauses", || Ok(state(program.pid())? == 'S'))?;
+    Ok(program)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What several tests need and `workloads` does not have.
 
+use std::fmt::Debug;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -24,6 +25,16 @@ pub fn shell(command: &str) -> Result<Output> {
 /// What a shell command prints.
 pub fn shell_output(command: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&shell(command)?.stdout).into_owned())
+}
+
+/// The errno with which the kernel refused something.
+pub fn errno<T: Debug>(result: Result<T, impl Into<anyhow::Error>>) -> i32 {
+    match result.map_err(Into::into) {
+        Ok(done) => panic!("not refused: {done:?}"),
+        Err(error) => {
+            workloads::errno(error.as_ref()).unwrap_or_else(|| panic!("no errno: {error:#}"))
+        }
+    }
 }
 
 /// Calls `done` every few milliseconds until it says yes; fails after half a minute.

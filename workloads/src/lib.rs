@@ -5,6 +5,7 @@
 //! guest. Each prints `ready` once its memory is as asked, and ends with its caller.
 //! This library is for whoever runs them there: the tests, the benches, the tour.
 
+mod errno;
 mod ksm;
 mod layout;
 pub mod map;
@@ -13,6 +14,7 @@ pub mod message;
 pub mod module;
 pub mod mute;
 pub mod process;
+mod random;
 pub mod robust;
 mod running;
 mod setting;
@@ -20,10 +22,12 @@ mod steps;
 pub mod taskstats;
 pub mod uffd;
 
+pub use errno::errno;
 pub use ksm::Ksm;
 pub use layout::{layout_of, refusal};
 pub use module::{KernelLog, Module};
-pub use running::Workload;
+pub use random::{random, Rng};
+pub use running::{Running, Workload};
 pub use setting::SysSetting;
 pub use steps::follow_steps;
 

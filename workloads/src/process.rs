@@ -273,13 +273,16 @@ pub fn kernel_ticks(pid: u32) -> Result<u64> {
     Ok(stat_field(pid, 15)?.parse()?)
 }
 
-/// Waits until a process sleeps: one that said `ready` still touches pages on its way there.
+/// Waits until a process is found asleep several times in a row: one that said `ready` still touches
+/// pages on its way there, and one may sleep for a moment while it waits for its own pages.
 ///
 /// # Errors
-/// If it ends, or does not sleep within half a minute.
+/// If it ends, or does not come to rest within half a minute.
 pub fn rest(pid: u32) -> Result<()> {
+    let mut rests = 0;
     for _ in 0..3000 {
-        if state(pid)? == 'S' {
+        rests = if state(pid)? == 'S' { rests + 1 } else { 0 };
+        if rests > 5 {
             return Ok(());
         }
         std::thread::sleep(std::time::Duration::from_millis(10));

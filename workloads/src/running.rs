@@ -1,16 +1,62 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A running workload.
+//! Running programs.
 
 use std::io::{BufRead, BufReader, Write};
+use std::ops::{Deref, DerefMut};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{bail, ensure, Context, Result};
 use rustix::process::{kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions};
 
+/// A child process that is killed when this is dropped.
+#[derive(Debug)]
+pub struct Running(Child);
+
+impl Running {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If there is no such program.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let child = command.spawn();
+        Ok(Self(
+            child.with_context(|| format!("starting {command:?}"))?,
+        ))
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself: then there is nothing to undo.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A program of this package that said `ready`. Dropping it kills it.
 #[derive(Debug)]
 pub struct Workload {
-    child: Child,
+    child: Running,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
@@ -32,11 +78,8 @@ impl Workload {
     /// As there.
     pub fn start_command(mut command: Command) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting {program}"))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = Running::start(&mut command)?;
         let input = child.stdin.take().context("the child has no stdin")?;
         let output = BufReader::new(child.stdout.take().context("the child has no stdout")?);
         let mut workload = Self {
@@ -76,7 +119,7 @@ impl Workload {
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.pid()
     }
 
     /// Stops it where it stands and waits until it does.
@@ -98,13 +141,5 @@ impl Workload {
         let read = self.output.read_line(&mut line)?;
         ensure!(read > 0, "the program ended: {:?}", self.child.wait()?);
         Ok(line.trim_end().to_owned())
-    }
-}
-
-impl Drop for Workload {
-    fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing to undo.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -33,6 +33,9 @@ const PATCHING: &[&str] = &["memuse", "pf_stat"];
 const TO_BOOT: Duration = Duration::from_secs(15 * 60);
 const MOST: Duration = Duration::from_secs(12 * 3600);
 
+/// Has the guest tests draw the same random numbers again.
+const SEED: &str = "PAGELENS_SEED";
+
 /// Where the test binary is put in the guest.
 const GUEST_BINARY: &str = "/root/guest-tests";
 
@@ -232,8 +235,9 @@ fn guest_tests(
         format!("PAGELENS_KERNEL={kernel}"),
         format!("PAGELENS_TEST_SECONDS={}", limit.as_secs()),
     ];
+    let seed = std::env::var(SEED).map(|seed| format!("{SEED}={seed}"));
     let mut command = vec!["env"];
-    command.extend(variables.iter().map(String::as_str));
+    command.extend(variables.iter().chain(&seed).map(String::as_str));
     command.push(GUEST_BINARY);
     command.extend(names);
     let root = kernel::named(lab, kernel)?.root.dir;

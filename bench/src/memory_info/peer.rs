@@ -62,19 +62,12 @@ impl Peer {
     /// Looks at every process of the system.
     pub fn snapshot(&mut self) -> Result<BTreeMap<Vec<u8>, Figures>> {
         let mut names: BTreeMap<Vec<u8>, Vec<i32>> = BTreeMap::new();
-        for entry in fs::read_dir("/proc")? {
-            let Some(pid) = entry?
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-            else {
-                continue;
-            };
+        for pid in pagelens::proc::pids()? {
             if let Ok(name) = fs::read(format!("/proc/{pid}/comm")) {
                 names
                     .entry(name.trim_ascii_end().to_vec())
                     .or_default()
-                    .push(pid);
+                    .push(i32::try_from(pid)?);
             }
         }
         names

@@ -2,11 +2,11 @@
 //! What a Redis server's background save costs in copies: `pf_stat` against Redis's own figure.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat::{self, Ledger};
-use workloads::Module;
+use workloads::{Module, Running};
 
 use crate::support::{shell, wait_until};
 
@@ -16,34 +16,27 @@ const SOCKET: &str = "/tmp/redis.sock";
 const KEYS: u32 = 200_000;
 const WRITES: u32 = 20_000;
 
-struct Redis(Child);
+struct Redis(Running);
 
 impl Redis {
     fn start() -> Result<Self> {
         let options = "--port 0 --unixsocket /tmp/redis.sock --dir /tmp --rdbcompression no \
                        --enable-debug-command yes --latency-tracking no --save";
-        let child = Command::new(NAME)
-            .args(options.split_whitespace())
-            .arg("")
-            .stdout(Stdio::null())
-            .spawn()?;
-        let redis = Self(child);
+        let redis = Self(Running::start(
+            Command::new(NAME)
+                .args(options.split_whitespace())
+                .arg("")
+                .stdout(Stdio::null()),
+        )?);
         wait_until("Redis answers", || Ok(cli(&["PING"])? == "PONG"))?;
         Ok(redis)
     }
 
     /// Fails if there is no child.
     fn signal_children(&self, signal: &str) -> Result<()> {
-        let done = shell(&format!("pkill -{signal} -P {}", self.0.id()))?;
+        let done = shell(&format!("pkill -{signal} -P {}", self.0.pid()))?;
         ensure!(done.status.success(), "no child to {signal}: {done:?}");
         Ok(())
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -93,7 +86,7 @@ fn the_copies_of_a_background_save_are_those_that_redis_reports() -> Result<()> 
     assert!(own > 20 << 20, "too few copies to tell: {own}");
 
     // The areas that paid are Redis's own, and one or two large ones paid nearly all of it.
-    let maps = fs::read_to_string(format!("/proc/{}/maps", redis.0.id()))?;
+    let maps = fs::read_to_string(format!("/proc/{}/maps", redis.0.pid()))?;
     let after = pf_stat::get_info(NAME.as_bytes())?;
     let mut paid = Vec::new();
     for area in &after.areas {

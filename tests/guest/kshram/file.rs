@@ -11,7 +11,7 @@ use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::{pwritev2, Errno, ReadWriteFlags};
 use workloads::Module;
 
-use super::io_errno;
+use super::errno;
 use crate::support::{shell, shell_output};
 
 #[test]
@@ -29,10 +29,10 @@ fn a_slot_reads_writes_and_seeks_like_a_file_of_its_size() -> Result<()> {
 
     assert_eq!(file.seek(SeekFrom::End(-4))?, 9_996);
     assert_eq!(file.write(b"abcdefgh")?, 4, "what fits");
-    assert_eq!(io_errno(file.write(b"e")), libc::ENOSPC);
+    assert_eq!(errno(file.write(b"e")), libc::ENOSPC);
     assert_eq!(file.write(b"")?, 0);
     assert_eq!(file.read(&mut all)?, 0);
-    assert_eq!(io_errno(file.seek(SeekFrom::End(-10_001))), libc::EINVAL);
+    assert_eq!(errno(file.seek(SeekFrom::End(-10_001))), libc::EINVAL);
     assert_eq!(slot.size()?, 10_000);
 
     let mut seen = [0; 8];
@@ -48,8 +48,8 @@ fn nothing_can_be_appended() -> Result<()> {
     slot.file().write_all_at(b"first", 0)?;
     assert!(!shell("echo x >> /dev/kshram3")?.status.success());
     let mut appending = OpenOptions::new().append(true).open("/dev/kshram3")?;
-    assert_eq!(io_errno(appending.write(b"x")), libc::ENOSPC);
-    assert_eq!(io_errno(appending.write_at(b"x", 0)), libc::ENOSPC);
+    assert_eq!(errno(appending.write(b"x")), libc::ENOSPC);
+    assert_eq!(errno(appending.write_at(b"x", 0)), libc::ENOSPC);
     assert_eq!(appending.write(b"")?, 0);
     let appended = pwritev2(
         slot.file(),

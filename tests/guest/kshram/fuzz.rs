@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls with nonsense.
 
-use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::fs::OpenOptions;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
 use anyhow::Result;
 use pagelens::kshram::{Control, Slot};
-use workloads::Module;
+use workloads::{Module, Rng};
 
 use crate::support::is_long;
 
@@ -21,36 +20,16 @@ fn rounds() -> u32 {
     }
 }
 
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Result<Self> {
-        let mut seed = [0; 8];
-        File::open("/dev/urandom")?.read_exact(&mut seed)?;
-        let seed = u64::from_le_bytes(seed) | 1;
-        println!("seed {seed}");
-        Ok(Self(seed))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// Small numbers, sizes, page offsets, and any number.
-    fn number(&mut self) -> u64 {
-        let any = self.next();
-        match self.next() % 6 {
-            0 => any % 16,
-            1 => any % (2 * MAX_BYTES),
-            2 => (any % 512) << 12,
-            3 => (any % 1000).wrapping_neg(),
-            4 => 1 << (any % 64),
-            _ => any,
-        }
+/// Small numbers, sizes, page offsets, and any number.
+fn number(random: &mut Rng) -> u64 {
+    let any = random.u64(..);
+    match random.u32(..6) {
+        0 => any % 16,
+        1 => any % (2 * MAX_BYTES),
+        2 => (any % 512) << 12,
+        3 => (any % 1000).wrapping_neg(),
+        4 => 1 << (any % 64),
+        _ => any,
     }
 }
 
@@ -76,14 +55,14 @@ impl Edge {
     }
 
     /// An address that a record fits at, or not, or that is none.
-    fn address(&self, random: &mut Random) -> u64 {
-        let any = random.next();
+    fn address(&self, random: &mut Rng) -> u64 {
+        let any = random.u64(..);
         for index in 0..512 {
-            let word = random.number();
+            let word = number(random);
             // SAFETY: Within the first page, which is writable.
             unsafe { self.0.cast::<u64>().add(index).write(word) };
         }
-        match random.next() % 8 {
+        match random.u64(..8) {
             0 => 0,
             1 => any % 4096,
             2 => any | 1 << 63, // the kernel's half, and what is in neither
@@ -96,16 +75,16 @@ impl Edge {
 #[test]
 fn ioctls_with_any_arguments() -> Result<()> {
     let _module = Module::load("kshram", &["max_bytes=1048576", "slots=5"])?;
-    let mut random = Random::new()?;
+    let mut random = workloads::random()?;
     let edge = Edge::new();
     let mut succeeded = 0;
     let control = Control::open()?;
     for _ in 0..rounds() {
-        let node = match random.next() % 6 {
+        let node = match random.u64(..6) {
             5 => "_ctl".to_owned(),
             slot => slot.to_string(),
         };
-        let can_write = random.next() % 4 > 0;
+        let can_write = random.u64(..4) > 0;
         let node = format!("/dev/kshram{node}");
         let Ok(file) = OpenOptions::new().read(true).write(can_write).open(node) else {
             continue; // slot 5 is not there
@@ -121,21 +100,26 @@ fn ioctls_with_any_arguments() -> Result<()> {
             abi::kshram::CTL_LABEL,
             abi::kshram::CTL_WIPE,
         ];
-        let command = match random.next() % 10 {
-            0 => random.next() as u32,
-            1 => u32::from(b'K') << 8 | random.next() as u32 & 0xC03F_00FF,
+        let command = match random.u64(..10) {
+            0 => random.u32(..),
+            1 => u32::from(b'K') << 8 | random.u32(..) & 0xC03F_00FF,
             any => known[any as usize % known.len()],
         };
         let takes_address = command >> 16 != 0;
         let argument = match takes_address {
             true => edge.address(&mut random),
-            false => random.number(),
+            false => number(&mut random),
         };
         if takes_address && command == abi::kshram::CTL_MAPPERS {
             // The address within must not be one of the test's own memory either.
             let record = edge.0.cast::<u32>();
             // SAFETY: The first page is writable.
-            unsafe { record.add(2).cast::<u64>().write_unaligned(random.number()) };
+            unsafe {
+                record
+                    .add(2)
+                    .cast::<u64>()
+                    .write_unaligned(number(&mut random))
+            };
         }
         // SAFETY: Records go to the page made for them, or to where nothing is mapped. Commands
         // of other kinds that the kernel knows for every descriptor only change descriptor flags.
@@ -157,17 +141,17 @@ fn ioctls_with_any_arguments() -> Result<()> {
 #[test]
 fn mappings_with_any_arguments() -> Result<()> {
     let _module = Module::load("kshram", &["max_bytes=1048576"])?;
-    let mut random = Random::new()?;
+    let mut random = workloads::random()?;
     let slot = Slot::open(0)?;
     let mut mapped = 0;
     for _ in 0..rounds() {
-        if random.next() % 16 == 0 {
-            slot.resize(1 + random.next() % MAX_BYTES)?;
+        if random.u64(..16) == 0 {
+            slot.resize(1 + random.u64(..MAX_BYTES))?;
         }
-        let (length, offset) = match random.next() % 3 {
-            0 => (random.number(), random.number()),
+        let (length, offset) = match random.u64(..3) {
+            0 => (number(&mut random), number(&mut random)),
             // About what there is.
-            _ => (random.next() % MAX_BYTES, (random.next() % 64) << 12),
+            _ => (random.u64(..MAX_BYTES), random.u64(..64) << 12),
         };
         // Fixed addresses would replace the test's own memory.
         let fixed = (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE | libc::MAP_ANONYMOUS) as u64;
@@ -177,12 +161,12 @@ fn mappings_with_any_arguments() -> Result<()> {
             libc::MAP_SHARED_VALIDATE,
             0,
         ];
-        let kind = kind[random.next() as usize % 4] as u64;
-        let flags = match random.next() % 4 {
-            0 => (random.next() & 0xFFFF_FFF0 & !fixed | kind) as i32,
+        let kind = kind[random.usize(..4)] as u64;
+        let flags = match random.u64(..4) {
+            0 => (random.u64(..) & 0xFFFF_FFF0 & !fixed | kind) as i32,
             _ => kind as i32,
         };
-        let protection = (random.next() % 8) as i32;
+        let protection = random.i32(0..8);
         let fd = slot.file().as_raw_fd();
         // SAFETY: The kernel picks a free range for what it maps, and it is unmapped at once.
         unsafe {

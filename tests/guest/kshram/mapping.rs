@@ -9,7 +9,7 @@ use anyhow::Result;
 use pagelens::kshram::{Control, Mapping, Slot};
 use workloads::{Module, Workload};
 
-use super::{errno, io_errno};
+use super::errno;
 use crate::runner::skip;
 use crate::support::{shell, shell_output, wait_until};
 
@@ -72,7 +72,7 @@ fn private_mappings_are_refused() -> Result<()> {
     let both = libc::PROT_READ | libc::PROT_WRITE;
     for protection in [libc::PROT_NONE, libc::PROT_READ, both] {
         let refused = raw_map(&slot, protection, libc::MAP_PRIVATE);
-        assert_eq!(io_errno(refused), libc::EINVAL, "{protection}");
+        assert_eq!(errno(refused), libc::EINVAL, "{protection}");
         raw_map(&slot, protection, libc::MAP_SHARED)?;
     }
     Ok(())

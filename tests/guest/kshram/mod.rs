@@ -18,22 +18,4 @@ mod unload;
 mod waiting;
 mod wipe;
 
-use std::io;
-
-use pagelens::{Error, Result};
-
-/// What the kernel answered to something that it should refuse.
-fn errno<T: std::fmt::Debug>(result: Result<T>) -> i32 {
-    match result {
-        Err(Error::Slot { source, .. } | Error::Control { source, .. }) => {
-            source.raw_os_error().unwrap_or(0)
-        }
-        Err(Error::Open { source, .. }) => source.raw_os_error().unwrap_or(0),
-        other => panic!("not refused by the device: {other:?}"),
-    }
-}
-
-/// The same, of a call of the standard library.
-fn io_errno<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
-    result.unwrap_err().raw_os_error().unwrap_or(0)
-}
+use crate::support::errno;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use pagelens::kshram::{Control, Slot};
 use workloads::{Module, Workload};
 
-use super::io_errno;
+use super::errno;
 use crate::runner::skip;
 use crate::support::{shell_output, wait_until, OneCpu, Swap};
 
@@ -128,7 +128,7 @@ fn nobody_can_take_pages_out_of_a_slot() -> Result<()> {
     slot.resize(1 << 20)?;
     slot.map()?.fill(7);
     let mapping = Raw::new(&slot, BOTH)?;
-    assert_eq!(io_errno(mapping.advise(libc::MADV_REMOVE)), libc::EBADF);
+    assert_eq!(errno(mapping.advise(libc::MADV_REMOVE)), libc::EBADF);
     assert_eq!(Control::open()?.slot(0)?.resident, 1 << 20);
     let mut seen = vec![0; 1 << 20];
     slot.map()?.read(0, &mut seen);

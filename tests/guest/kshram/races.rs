@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{ensure, Result};
 use pagelens::kshram::{Control, Slot};
-use workloads::{Module, Workload};
+use workloads::{Module, Running, Workload};
 
 use crate::support::{is_long, shell, wait_until};
 
@@ -57,7 +57,7 @@ fn loading_and_unloading_races_with_users() -> Result<()> {
     let user = "while true; do head -c 100 /dev/kshram0 > /dev/null 2>&1; cat /proc/kshram > /dev/null 2>&1; check_msg > /dev/null 2>&1; done";
     let mut users = Vec::new();
     for _ in 0..3 {
-        users.push(Command::new("sh").args(["-c", user]).spawn()?);
+        users.push(Running::start(Command::new("sh").args(["-c", user]))?);
     }
     let mut unloaded = 0;
     for _ in 0..rounds {
@@ -65,10 +65,7 @@ fn loading_and_unloading_races_with_users() -> Result<()> {
         std::thread::sleep(Duration::from_millis(20));
         unloaded += u32::from(shell("rmmod kshram")?.status.success());
     }
-    for user in &mut users {
-        user.kill()?;
-        user.wait()?;
-    }
+    drop(users);
     assert!(unloaded > 0, "a user was always in the way");
     // Those may still be about that the users had started.
     crate::support::wait_until("it is unloaded", || {

@@ -10,7 +10,7 @@ use workloads::map::{Map, PAGE};
 use workloads::uffd::Missing;
 use workloads::{Module, Workload};
 
-use super::io_errno;
+use super::errno;
 use crate::support::{at_once, beside_a_reader, refused_to_unload};
 
 /// All that may be done to slot 0, of which 5000 bytes are left in the end.
@@ -110,7 +110,7 @@ fn a_source_that_is_nowhere_ends_the_write_there() -> Result<()> {
     map.forbid_page(1)?;
     assert_eq!(map.write_to(slot.file(), 0, 1)?, PAGE);
     let refused = map.write_to(slot.file(), PAGE, 1);
-    assert_eq!(io_errno(refused), libc::EFAULT);
+    assert_eq!(errno(refused), libc::EFAULT);
     let mut seen = vec![1; 3 * PAGE];
     slot.file().read_exact_at(&mut seen, 0)?;
     assert_eq!(seen[0], 0);

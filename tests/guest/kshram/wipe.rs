@@ -9,7 +9,7 @@ use rustix::mm::Advice;
 use workloads::map::{Map, PAGE};
 use workloads::{Module, Workload};
 
-use super::{errno, io_errno};
+use super::errno;
 use crate::runner::skip;
 use crate::support::Swap;
 
@@ -107,7 +107,7 @@ fn a_damaged_page_is_left_out_and_reported() -> Result<()> {
             let mut seen = [1; PAGE];
             let read = slot.file().read_exact_at(&mut seen, (page * PAGE) as u64);
             match page == DAMAGED {
-                true => assert_eq!(io_errno(read), libc::EIO),
+                true => assert_eq!(errno(read), libc::EIO),
                 false => {
                     read?;
                     assert!(seen.iter().all(|&byte| byte == 0), "page {page}");

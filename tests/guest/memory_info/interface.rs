@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
-use pagelens::{Error, MemoryInfo, Reason};
-use workloads::{KernelLog, Module, Workload};
+use pagelens::{proc, Error, MemoryInfo, Reason};
+use workloads::{KernelLog, Module, Running, Workload};
 
 use super::{errors_in, holder, pages_in_groups, Loaded};
 use crate::support::{wait_until, OneCpu};
@@ -218,16 +218,7 @@ fn every_process_is_in_the_snapshot() -> Result<()> {
         .flat_map(|program| program.pids)
         .collect();
     listed.sort_unstable();
-    let mut there = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        there.extend(
-            entry?
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<u32>().ok()),
-        );
-    }
-    there.sort_unstable();
+    let mut there = proc::pids()?;
     // Kernel workers come and go meanwhile; everyone else stays.
     let is_worker = |pid: &u32| {
         fs::read_to_string(format!("/proc/{pid}/comm"))
@@ -288,10 +279,9 @@ fn a_fatal_signal_during_reset_keeps_the_old_snapshot() -> Result<()> {
         loaded.info.reset()?;
         loaded.info.delete(b"tester")?;
         let before = loaded.info.run(b"ALL")?;
-        let mut child = Command::new("sh")
-            .args(["-c", "echo RESET > /proc/memory_info"])
-            .spawn()?;
-        let stack = format!("/proc/{}/stack", child.id());
+        let reset = ["-c", "echo RESET > /proc/memory_info"];
+        let mut child = Running::start(Command::new("sh").args(reset))?;
+        let stack = format!("/proc/{}/stack", child.pid());
         wait_until("the RESET is under way, or over", || {
             Ok(
                 fs::read_to_string(&stack)?.contains("[memory_info]")

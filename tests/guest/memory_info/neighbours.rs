@@ -3,14 +3,14 @@
 //! came first.
 
 use std::fs;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat;
 use rustix::process::{kill_process, Pid, Signal};
 use workloads::process::kernel_ticks;
-use workloads::{KernelLog, Module, SysSetting, Workload};
+use workloads::{KernelLog, Module, Running, SysSetting, Workload};
 
 use super::{errors_in, holder, pages_in_groups, Loaded};
 use crate::runner::skip;
@@ -31,16 +31,16 @@ fn much_to_look_at() -> Result<Workload> {
     Ok(holder)
 }
 
-/// A program that writes `RESET` and ends. Dropping it kills it.
-struct Resetter(Child);
+/// A program that writes `RESET` and ends.
+struct Resetter(Running);
 
 impl Resetter {
     /// Starts it and lets `prepare`, a line of shell, run before the command; waits until it is in
     /// the middle of it.
     fn start(prepare: &str) -> Result<Self> {
         let script = format!("{prepare}\necho RESET > /proc/memory_info");
-        let resetter = Self(Command::new("sh").args(["-c", &script]).spawn()?);
-        let pid = resetter.0.id();
+        let resetter = Self(Running::start(Command::new("sh").args(["-c", &script]))?);
+        let pid = resetter.0.pid();
         wait_until("it is in the kernel", || Ok(kernel_ticks(pid)? >= 20))?;
         Ok(resetter)
     }
@@ -48,9 +48,9 @@ impl Resetter {
     /// Whether it is still at work, and will be for some time: what it does at its end may be seen
     /// before the end itself.
     fn goes_on(&mut self) -> Result<bool> {
-        let later = kernel_ticks(self.0.id())? + 10;
+        let later = kernel_ticks(self.0.pid())? + 10;
         while self.0.try_wait()?.is_none() {
-            if kernel_ticks(self.0.id())? >= later {
+            if kernel_ticks(self.0.pid())? >= later {
                 return Ok(true);
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -61,13 +61,6 @@ impl Resetter {
     fn finish(mut self) -> Result<()> {
         ensure!(self.0.wait()?.success(), "the RESET failed");
         Ok(())
-    }
-}
-
-impl Drop for Resetter {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -281,11 +274,9 @@ fn a_killed_process_gives_its_memory_back_while_it_is_walked() -> Result<()> {
     // A walk asks for each area, and others hardly ever do.
     let areas = Calls::of("find_vma")?;
     let before = areas.count()?;
-    let reset = Resetter(
-        Command::new("sh")
-            .args(["-c", "echo RESET > /proc/memory_info"])
-            .spawn()?,
-    );
+    let reset = Resetter(Running::start(
+        Command::new("sh").args(["-c", "echo RESET > /proc/memory_info"]),
+    )?);
     while areas.count()? < before + 1500 {}
     drop(victim);
     while !file.is_gone()? {}

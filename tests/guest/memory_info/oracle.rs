@@ -8,15 +8,15 @@ use workloads::process::rest;
 use workloads::SysSetting;
 
 use super::{holder, pages_in_groups, statm, Loaded};
-use crate::stopped::{Stopped, PROGRAMS};
+use crate::stopped::{self, PROGRAMS};
 
 #[test]
 fn a_dozen_stopped_programs_have_the_figures_that_proc_gives() -> Result<()> {
     let stopped = PROGRAMS
         .iter()
-        .map(|command| Stopped::start(command))
+        .map(|command| stopped::start(command))
         .collect::<Result<Vec<_>>>()?;
-    let pids: Vec<u32> = stopped.iter().map(Stopped::pid).collect();
+    let pids: Vec<u32> = stopped.iter().map(|program| program.pid()).collect();
     let mut loaded = Loaded::new()?;
     loaded.info.reset()?;
     let surveys = survey(|pid, _| pids.contains(&pid))?;

@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{ensure, Result};
+use workloads::Running;
 
 use super::Loaded;
 use crate::pf_stat::stuck::{self, while_stuck};
@@ -25,9 +26,8 @@ fn a_reset_leaves_out_whose_mmap_lock_nobody_gets() -> Result<()> {
     let mut cow = start_cow()?;
     assert_eq!(left_out()?, 0);
     while_stuck(&mut cow, || {
-        let mut reset = Command::new("sh")
-            .args(["-c", "echo RESET > /proc/memory_info"])
-            .spawn()?;
+        let reset = ["-c", "echo RESET > /proc/memory_info"];
+        let mut reset = Running::start(Command::new("sh").args(reset))?;
         wait_until("the RESET is done", || Ok(reset.try_wait()?.is_some()))?;
         ensure!(reset.wait()?.success(), "the RESET failed");
         Ok(())

@@ -10,14 +10,14 @@ use workloads::map::Map;
 use workloads::{SysSetting, Workload};
 
 use super::{Loaded, KTHREADD, PAGE};
-use crate::stopped::{Stopped, PROGRAMS};
+use crate::stopped::{self, PROGRAMS};
 use crate::support::{wait_until, Swap};
 
 #[test]
 fn a_dozen_stopped_programs_have_the_figures_that_proc_gives() -> Result<()> {
     let loaded = Loaded::new()?;
     for program in PROGRAMS {
-        loaded.check(Stopped::start(program)?.pid())?;
+        loaded.check(stopped::start(program)?.pid())?;
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ use pagelens::proc;
 use pagelens::{Kind, Memuse, PAGE_SIZE};
 use workloads::Module;
 
+use crate::support::errno;
+
 const PAGE: u64 = PAGE_SIZE as u64;
 /// The kernel's first thread, which has one kernel stack and no memory.
 const KTHREADD: u32 = 2;
@@ -81,9 +83,4 @@ fn numbers_in(folder: &str) -> Result<Vec<i32>> {
         numbers.extend(entry?.file_name().to_string_lossy().parse::<i32>());
     }
     Ok(numbers)
-}
-
-/// The errno of a failed call.
-fn errno(result: std::io::Result<u64>) -> Option<i32> {
-    result.err().and_then(|error| error.raw_os_error())
 }

@@ -126,7 +126,7 @@ fn check(there: &[Owner], armed: &[Owner]) -> Result<()> {
             libc::ENOSYS
         }
     };
-    ensure!(errno(Memuse::default().raw(0, 0)) == Some(answer(OurMemuse, libc::ESRCH)));
+    ensure!(errno(Memuse::default().raw(0, 0)) == answer(OurMemuse, libc::ESRCH));
     ensure!(call(GET_INFO) == answer(PfStat, libc::EINVAL));
     for owner in [Entry, Inner] {
         let before = owner.hits().unwrap_or(0);

@@ -7,37 +7,21 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use anyhow::{bail, ensure, Context, Result};
 use pagelens::Kind;
 use rustix::thread::{capabilities, set_capabilities, CapabilitySet};
-use workloads::Workload;
+use workloads::{Running, Workload};
 
 use super::{errno, Loaded};
 use crate::support::{is_long, shell_output, wait_until};
 
 const NOBODY: u32 = 65534;
 
-/// A process of an ordinary user, killed when dropped.
-struct Ordinary(Child);
-
-impl Ordinary {
-    fn start(uid: u32) -> Result<Self> {
-        let child = Command::new("sleep")
-            .arg("1000")
-            .uid(uid)
-            .gid(uid)
-            .spawn()?;
-        Ok(Self(child))
-    }
-}
-
-impl Drop for Ordinary {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts a process of an ordinary user.
+fn ordinary(uid: u32) -> Result<Running> {
+    Running::start(Command::new("sleep").arg("1000").uid(uid).gid(uid))
 }
 
 /// Asks as an ordinary user about each kind; whether all of it was answered, or all refused.
@@ -77,13 +61,13 @@ fn ordinary_users_may_ask_about_their_own_processes_only() -> Result<()> {
     ensure!(!is_answered(root.pid())?, "root's process");
     ensure!(!is_answered(1)?, "init");
     ensure!(!is_answered(super::KTHREADD)?, "a kernel thread");
-    let other = Ordinary::start(1000)?;
-    ensure!(!is_answered(other.0.id())?, "another user's process");
-    let own = Ordinary::start(NOBODY)?;
-    ensure!(is_answered(own.0.id())?, "a process of the same user");
+    let other = ordinary(1000)?;
+    ensure!(!is_answered(other.pid())?, "another user's process");
+    let own = ordinary(NOBODY)?;
+    ensure!(is_answered(own.pid())?, "a process of the same user");
     let from_within = ["unshare", "-U", "memuse-asm"];
     ensure!(
-        !is_answered_by(&from_within, own.0.id())?,
+        !is_answered_by(&from_within, own.pid())?,
         "a process of the same user outside of the caller's user namespace"
     );
     Ok(())
@@ -92,51 +76,40 @@ fn ordinary_users_may_ask_about_their_own_processes_only() -> Result<()> {
 #[test]
 fn a_process_that_guards_itself_is_left_alone() -> Result<()> {
     let loaded = Loaded::new()?;
-    let guarded = Guarded::start()?;
+    let guarded = guarded()?;
     ensure!(
-        !is_answered(guarded.0.id())?,
+        !is_answered(guarded.pid())?,
         "a guarded process of the same user"
     );
     ensure!(
-        loaded.call.bytes(guarded.0.id(), Kind::All)? > 0,
+        loaded.call.bytes(guarded.pid(), Kind::All)? > 0,
         "asked by root"
     );
     Ok(())
 }
 
-/// A `holder` of the ordinary user that let only the privileged look into it.
-struct Guarded(Child);
-
-impl Guarded {
-    fn start() -> Result<Self> {
-        let mut child = Command::new("holder")
+/// Starts a `holder` of the ordinary user that lets only the privileged look into it.
+fn guarded() -> Result<Running> {
+    let mut child = Running::start(
+        Command::new("holder")
             .arg("undumpable")
             .uid(NOBODY)
             .gid(NOBODY)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        let output = child.stdout.as_mut().context("no stdout")?;
-        BufReader::new(output).read_line(&mut line)?;
-        let guarded = Self(child);
-        ensure!(line == "ready\n", "{line}");
-        Ok(guarded)
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+            .stdout(Stdio::piped()),
+    )?;
+    let mut line = String::new();
+    let output = child.stdout.as_mut().context("no stdout")?;
+    BufReader::new(output).read_line(&mut line)?;
+    ensure!(line == "ready\n", "{line}");
+    Ok(child)
 }
 
 #[test]
 fn root_may_ask_about_others_because_of_its_capability() -> Result<()> {
     let loaded = Loaded::new()?;
-    let other = Ordinary::start(1000)?;
-    let pid = other.0.id() as i32;
+    let other = ordinary(1000)?;
+    let pid = other.pid() as i32;
     ensure!(loaded.call.raw(pid, 0)? > 0);
     // Capabilities are a thread's own.
     std::thread::scope(|scope| {
@@ -146,10 +119,7 @@ fn root_may_ask_about_others_because_of_its_capability() -> Result<()> {
             sets.permitted.remove(CapabilitySet::SYS_PTRACE);
             set_capabilities(None, sets)?;
             for kind in Kind::EACH {
-                assert_eq!(
-                    errno(loaded.call.raw(pid, kind.number())),
-                    Some(libc::EPERM)
-                );
+                assert_eq!(errno(loaded.call.raw(pid, kind.number())), libc::EPERM);
             }
             // Of its own process it may know.
             ensure!(loaded.call.bytes(std::process::id(), Kind::All)? > 0);
@@ -180,22 +150,23 @@ impl Drop for SetUserId {
     }
 }
 
-/// A program of an ordinary user whose input and output are pipes, killed when dropped.
+/// A program of an ordinary user whose input and output are pipes.
 struct Piped {
-    child: Child,
+    child: Running,
     output: BufReader<ChildStdout>,
 }
 
 impl Piped {
     /// Starts it and waits until it is ready.
     fn start<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Result<Self> {
-        let mut child = Command::new(program)
-            .args(arguments)
-            .uid(NOBODY)
-            .gid(NOBODY)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child = Running::start(
+            Command::new(program)
+                .args(arguments)
+                .uid(NOBODY)
+                .gid(NOBODY)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped()),
+        )?;
         let output = BufReader::new(child.stdout.take().context("no stdout")?);
         let mut piped = Self { child, output };
         piped.wait_for("ready")?;
@@ -225,13 +196,6 @@ impl Piped {
     }
 }
 
-impl Drop for Piped {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Whoever may look into a program may not look into what it becomes, however it does.
 #[test]
 fn nobody_sees_the_set_user_id_program_that_another_thread_becomes() -> Result<()> {
@@ -245,7 +209,7 @@ fn nobody_sees_the_set_user_id_program_that_another_thread_becomes() -> Result<(
             (format!("leave:{path}"), "now"),
         ] {
             let mut holder = Piped::start("holder", &[format!("rw:bb:{PAGES}")])?;
-            let pid = holder.child.id();
+            let pid = holder.child.pid();
             if !becomes.is_empty() {
                 holder.say(&how)?;
                 holder.wait_for("ok")?;

@@ -4,16 +4,11 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{ensure, Context, Result};
-use pagelens::{Kind, Memuse};
+use pagelens::{proc, Kind, Memuse};
 use workloads::Workload;
 
 use super::{errno, numbers_in, Loaded, PAGE};
 use crate::support::{is_long, storm, OneCpu};
-
-/// The processes that are there now.
-fn pids() -> Result<Vec<i32>> {
-    numbers_in("/proc")
-}
 
 #[test]
 fn in_a_storm_every_call_is_answered_or_finds_nobody() -> Result<()> {
@@ -24,9 +19,9 @@ fn in_a_storm_every_call_is_answered_or_finds_nobody() -> Result<()> {
     let _storm = storm()?;
     let (mut answers, mut ended) = (0, 0);
     for round in 0..if is_long() { 500 } else { 40 } {
-        for pid in pids()? {
+        for pid in proc::pids()? {
             for kind in Kind::EACH {
-                match loaded.call.raw(pid, kind.number()) {
+                match loaded.call.raw(pid as i32, kind.number()) {
                     Ok(_) => answers += 1,
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => ended += 1,
                     Err(error) => anyhow::bail!("{kind:?} of {pid}: {error}"),
@@ -93,26 +88,18 @@ fn random_numbers_get_bytes_or_the_documented_errors() -> Result<()> {
     const CALLS: u32 = 100_000;
     let loaded = Loaded::new()?;
     let _holder = Workload::start("holder", &["rw:bb:10", "threads:2"])?;
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let seen = pids()?;
+    let mut random = workloads::random()?;
+    let seen = proc::pids()?;
     let mut counts = [0; 3];
     for _ in 0..CALLS {
-        let bits = random();
-        let pid = match bits % 8 {
-            0 => seen[bits as usize / 8 % seen.len()],
-            1..=3 => (bits >> 32) as i32 % 400,
-            _ => (bits >> 32) as i32,
+        let pid = match random.u32(..8) {
+            0 => seen[random.usize(..seen.len())] as i32,
+            1..=3 => random.i32(-400..400),
+            _ => random.i32(..),
         };
-        let bits = random();
-        let kind = match bits % 4 {
-            0 => (bits >> 32) as i32,
-            _ => (bits >> 32) as i32 % 16,
+        let kind = match random.u32(..4) {
+            0 => random.i32(..),
+            _ => random.i32(-16..16),
         };
         match loaded.call.raw(pid, kind) {
             Ok(bytes) => {
@@ -154,7 +141,7 @@ fn the_module_unloads_while_it_is_hammered() -> Result<()> {
                     kind = (kind + 1) % 11;
                     match call.raw(pid, kind) {
                         Ok(_) => drop(served.fetch_add(1, Ordering::Relaxed)),
-                        result => assert_eq!(errno(result), Some(libc::ENOSYS)),
+                        result => assert_eq!(errno(result), libc::ENOSYS),
                     }
                     // Not in the middle of a call, when this thread's turn ends.
                     std::thread::yield_now();

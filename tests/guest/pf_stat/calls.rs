@@ -241,14 +241,6 @@ fn only_those_who_may_monitor_may_call() -> Result<()> {
     Ok(())
 }
 
-/// xorshift64*
-fn next(state: &mut u64) -> u64 {
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    state.wrapping_mul(0x2545_F491_4F6C_DD1D)
-}
-
 #[test]
 fn random_arguments_do_no_harm() -> Result<()> {
     let _module = tracking(COW)?;
@@ -264,15 +256,12 @@ fn random_arguments_do_no_harm() -> Result<()> {
     let mut wall = Map::anonymous(1, false)?;
     wall.protect(rustix::mm::MprotectFlags::empty())?;
     let lengths = [0, 1, 3, 15, 16, 17, 4096, usize::MAX, 1 << 63];
-    let mut state = 0x9E37_79B9_7F4A_7C15;
+    let mut random = workloads::random()?;
     let mut seen = std::collections::BTreeMap::new();
     for round in 0..rounds {
-        let mut pick = |from: &[usize]| {
-            let number = next(&mut state);
-            match number % 8 {
-                0 => number as usize | 1 << 63,
-                _ => from[(number >> 8) as usize % from.len()],
-            }
+        let mut pick = |from: &[usize]| match random.u32(..8) {
+            0 => random.usize(..) | 1 << 63,
+            _ => from[random.usize(..from.len())],
         };
         let name = pick(&[names[0], names[1], 0, wall.address(), room.address(), 1]);
         let length = pick(&lengths);

@@ -6,13 +6,13 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::Result;
 use pagelens::pf_stat;
-use workloads::{process, Workload};
+use workloads::{process, Running, Workload};
 
 use super::{errno, start_cow, step, tracking, COW};
 use crate::support::{wait_until, Cgroup};
@@ -53,16 +53,15 @@ fn nobody_who_only_looks_waits_for_a_cleanup() -> Result<()> {
 }
 
 /// Starts tracking the name in a process of its own, and waits until that sleeps in the call.
-fn waiting_tracker() -> Result<Child> {
-    let tracker = Command::new("pf-test")
-        .args(["-o", "set_param", "-p", COW])
-        .spawn()?;
+fn waiting_tracker() -> Result<Running> {
+    let set = ["-o", "set_param", "-p", COW];
+    let tracker = Running::start(Command::new("pf-test").args(set))?;
     wait_until("it waits in pf_set_param", || waits(&tracker))?;
     Ok(tracker)
 }
 
-fn waits(tracker: &Child) -> Result<bool> {
-    let call = fs::read_to_string(format!("/proc/{}/syscall", tracker.id()))?;
+fn waits(tracker: &Running) -> Result<bool> {
+    let call = fs::read_to_string(format!("/proc/{}/syscall", tracker.pid()))?;
     Ok(call.starts_with("385 "))
 }
 
@@ -85,7 +84,7 @@ fn who_waits_for_a_cleanup_can_be_frozen_and_goes_on_waiting() -> Result<()> {
     let group = Cgroup::new("pf_stat-test")?;
     let mut tracker = while_a_cleanup_waits(|| {
         let mut tracker = waiting_tracker()?;
-        group.take(tracker.id())?;
+        group.take(tracker.pid())?;
         group.freeze(true)?;
         group.freeze(false)?;
         wait_until("it ended or waits again", || {

@@ -17,6 +17,8 @@ use anyhow::{ensure, Context, Result};
 use pagelens::pf_stat::{self, Ledger};
 use workloads::{KernelLog, Module, Workload};
 
+use crate::support::errno;
+
 pub const COW: &str = "cow";
 
 /// The loaded module, tracking one name.
@@ -73,12 +75,4 @@ fn errors_in(log: &mut KernelLog) -> Result<Vec<String>> {
         }
     }
     Ok(lines)
-}
-
-/// The errno of a failed call.
-fn errno<T: std::fmt::Debug>(result: Result<T, pagelens::Error>) -> i32 {
-    match result {
-        Err(pagelens::Error::Call { source, .. }) => source.raw_os_error().unwrap_or(0),
-        other => panic!("not a failed call: {other:?}"),
-    }
 }

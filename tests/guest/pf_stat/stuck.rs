@@ -6,13 +6,13 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result};
 use pagelens::pf_stat;
 use workloads::mute::MuteFile;
-use workloads::{KernelLog, Workload};
+use workloads::{KernelLog, Running, Workload};
 
 use super::{errors_in, ledger, start_cow, step, tracking, COW};
 use crate::support::wait_until;
@@ -50,16 +50,6 @@ fn call(pid: u32) -> Result<String> {
     Ok(fs::read_to_string(format!("/proc/{pid}/syscall"))?)
 }
 
-/// Ends with the value.
-struct Started(Child);
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn the_file_is_readable_though_a_program_s_mmap_lock_is_held() -> Result<()> {
     if !can_be() {
@@ -69,13 +59,13 @@ fn the_file_is_readable_though_a_program_s_mmap_lock_is_held() -> Result<()> {
     let mut cow = start_cow()?;
     step(&mut cow, "grow 100")?;
     let text = while_stuck(&mut cow, || {
-        let cat = Command::new("cat")
-            .arg(pf_stat::Ledger::PATH)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut cat = Started(cat);
-        wait_until("the file is read", || Ok(cat.0.try_wait()?.is_some()))?;
-        let output = cat.0.stdout.take().context("no output")?;
+        let mut cat = Running::start(
+            Command::new("cat")
+                .arg(pf_stat::Ledger::PATH)
+                .stdout(Stdio::piped()),
+        )?;
+        wait_until("the file is read", || Ok(cat.try_wait()?.is_some()))?;
+        let output = cat.stdout.take().context("no output")?;
         Ok(std::io::read_to_string(output)?)
     })?;
     let line = text.lines().nth(1).context("no line")?;
@@ -94,18 +84,18 @@ fn who_asks_for_one_program_waits_for_its_mmap_lock_and_can_be_killed() -> Resul
     let _module = tracking(COW)?;
     let mut cow = start_cow()?;
     while_stuck(&mut cow, || {
-        let asker = Command::new("pf-test")
-            .args(["-o", "get_info", "-p", COW])
-            .stdout(Stdio::null())
-            .spawn()?;
-        let mut asker = Started(asker);
-        let pid = asker.0.id();
+        let mut asker = Running::start(
+            Command::new("pf-test")
+                .args(["-o", "get_info", "-p", COW])
+                .stdout(Stdio::null()),
+        )?;
+        let pid = asker.pid();
         wait_until("it waits in pf_get_info", || {
             Ok(call(pid)?.starts_with("386 "))
         })?;
         let mut log = KernelLog::from_now()?;
-        asker.0.kill()?;
-        assert_eq!(asker.0.wait()?.signal(), Some(libc::SIGKILL));
+        asker.kill()?;
+        assert_eq!(asker.wait()?.signal(), Some(libc::SIGKILL));
         let line = "pf_get_info: the calling process was killed (-4)";
         assert_eq!(errors_in(&mut log)?, [line]);
         Ok(())

@@ -2,16 +2,15 @@
 //! Every figure equals what `/proc` says, for processes of every kind that stand still.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
 use pagelens::layout::{from_proc, Report, VMAS_MAX};
-use workloads::process::state;
-use workloads::{layout_of, SysSetting, Workload};
+use workloads::process::rest;
+use workloads::{layout_of, Running, SysSetting, Workload};
 
-use crate::elf32::Elf32;
+use crate::elf32;
 use crate::runner::skip;
-use crate::support::wait_until;
 
 /// The module's report, after comparing each of its figures with `/proc`.
 fn checked(pid: u32) -> Result<Report> {
@@ -77,41 +76,17 @@ fn of_a_static_program() -> Result<()> {
     Ok(())
 }
 
-/// A child of ours that waits, killed when dropped.
-struct Waiting(Child);
-
-impl Waiting {
-    fn start(command: &mut Command) -> Result<Self> {
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
-        let child = Self(child.with_context(|| format!("{command:?}"))?);
-        let mut rests = 0;
-        wait_until("it waits for its input", || {
-            rests = if state(child.pid())? == 'S' {
-                rests + 1
-            } else {
-                0
-            };
-            Ok(rests > 5)
-        })?;
-        Ok(child)
-    }
-
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts a program that waits for its input.
+fn waiting(command: &mut Command) -> Result<Running> {
+    let child = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::null()))?;
+    rest(child.pid())?;
+    Ok(child)
 }
 
 #[test]
 fn of_a_dynamic_program() -> Result<()> {
     // The lab puts it and its libraries there.
-    let cat = Waiting::start(&mut Command::new("/lab/dynamic/cat"))?;
+    let cat = waiting(&mut Command::new("/lab/dynamic/cat"))?;
     let report = checked(cat.pid())?;
     let mappings = &report.layout.mappings;
     for file in ["/cat", "/ld-linux-x86-64.so.2", "/libc.so.6"] {
@@ -123,7 +98,7 @@ fn of_a_dynamic_program() -> Result<()> {
 
 #[test]
 fn of_a_32_bit_program() -> Result<()> {
-    let program = Elf32::start()?;
+    let program = elf32::start()?;
     let report = checked(program.pid())?;
     let mappings = &report.layout.mappings;
     assert!(mappings

@@ -1,27 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Loading and unloading while processes come and go.
 
-use std::fs;
-
 use anyhow::{ensure, Context, Result};
+use pagelens::proc;
 use rustix::process::{kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions};
 use workloads::process::rest;
 use workloads::{layout_of, refusal, Workload};
 
 use crate::support::storm;
-
-/// Numbers that look random and are the same in each run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) as usize % end
-    }
-}
 
 fn rounds() -> usize {
     match std::env::var("PAGELENS_LONG").as_deref() {
@@ -30,28 +16,22 @@ fn rounds() -> usize {
     }
 }
 
-/// The processes that there are now from number `first` on.
-fn pids(first: u32) -> Result<Vec<u32>> {
-    let entries = fs::read_dir("/proc")?;
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    Ok(pids.filter(|pid| *pid >= first).collect())
-}
-
 #[test]
 fn it_loads_for_random_pids_while_they_come_and_go() -> Result<()> {
     let still = Workload::start("holder", &["rw:aa:100"])?;
     let _storm = storm()?;
     let expected = layout_of(still.pid(), "")?;
-    let mut random = Random(42);
+    let mut random = workloads::random()?;
     let (mut shown, mut refused, mut of_the_storm) = (0, 0, 0);
     for round in 0..rounds() {
         // One that stands still, one of the storm, any process, any number.
         let pid = match round % 5 {
             0 => still.pid(),
-            1 => random.below(still.pid() as usize + 100) as u32 + 1,
+            1 => random.u32(1..still.pid() + 100),
             kind => {
-                let pids = pids(if kind == 2 { 1 } else { still.pid() + 1 })?;
-                pids[random.below(pids.len())]
+                let mut pids = proc::pids()?;
+                pids.retain(|pid| kind == 2 || *pid > still.pid());
+                pids[random.usize(..pids.len())]
             }
         };
         match layout_of(pid, "") {

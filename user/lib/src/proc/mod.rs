@@ -132,7 +132,11 @@ fn comm(pid: u32) -> Result<Vec<u8>> {
     Ok(name)
 }
 
-fn pids() -> Result<Vec<u32>> {
+/// The processes that there are now, as this pid namespace numbers them, ascending.
+///
+/// # Errors
+/// [`Error::Proc`].
+pub fn pids() -> Result<Vec<u32>> {
     let entries = fs::read_dir("/proc").map_err(procfs::ProcError::from)?;
     let mut pids: Vec<u32> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

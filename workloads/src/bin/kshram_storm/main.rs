@@ -12,7 +12,7 @@
 //! then, wherever they are, and replaced. It ends with 0 if everything was true.
 
 mod owner;
-mod random;
+mod sizes;
 mod visitor;
 
 use std::time::{Duration, Instant};
@@ -21,8 +21,7 @@ use anyhow::{bail, ensure, Context, Result};
 use pagelens::kshram::Control;
 use rustix::process::{kill_process, Pid, Signal};
 use workloads::process::{self, End};
-
-use random::Random;
+use workloads::Rng;
 
 const OWNERS: u32 = 4;
 const VISITORS: u32 = 4;
@@ -37,8 +36,7 @@ fn main() -> Result<()> {
         .nth(1)
         .context("usage: kshram_storm SECONDS")?;
     let end = Instant::now() + Duration::from_secs(seconds.parse()?);
-    let mut random = Random::new()?;
-    println!("seed {}", random.seed());
+    let mut random = workloads::random()?;
     let control = Control::open()?;
     for slot in POLITE.start..RUDE.end {
         control.wipe(slot)?; // what others left has no pattern
@@ -46,12 +44,12 @@ fn main() -> Result<()> {
 
     let mut owners = Vec::new();
     for slot in 0..OWNERS {
-        let random = random.split();
+        let random = random.fork();
         owners.push(spawn("owner", move || owner::run(slot, random, end))?);
     }
     let mut visitors = Vec::new();
-    let visit = |random: &mut Random| {
-        let random = random.split();
+    let visit = |random: &mut Rng| {
+        let random = random.fork();
         spawn("visitor", move || visitor::run(random, end))
     };
     for _ in 0..VISITORS {
@@ -59,8 +57,8 @@ fn main() -> Result<()> {
     }
     let mut kills = 0;
     while Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(100 + random.below(200)));
-        let victim = random.below(visitors.len() as u64) as usize;
+        std::thread::sleep(Duration::from_millis(random.u64(100..300)));
+        let victim = random.usize(..visitors.len());
         let old = std::mem::replace(&mut visitors[victim], visit(&mut random)?);
         kill(old)?;
         match process::wait_for(old)? {
@@ -90,14 +88,4 @@ fn spawn(what: &str, run: impl FnOnce() -> Result<u64>) -> Result<u64> {
 fn kill(pid: u64) -> Result<()> {
     let pid = Pid::from_raw(i32::try_from(pid)?).context("no such pid")?;
     Ok(kill_process(pid, Signal::KILL)?)
-}
-
-/// The errno of a call to kshram that failed.
-fn errno(error: &pagelens::Error) -> i32 {
-    match error {
-        pagelens::Error::Slot { source, .. } | pagelens::Error::Control { source, .. } => {
-            source.raw_os_error().unwrap_or(0)
-        }
-        _ => 0,
-    }
 }

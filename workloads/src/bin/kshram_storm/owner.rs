@@ -7,9 +7,9 @@ use std::time::Instant;
 use anyhow::{bail, ensure, Context, Result};
 use pagelens::kshram::{Control, Mapping, Slot};
 use workloads::process::{self, End};
+use workloads::{errno, Rng};
 
-use crate::errno;
-use crate::random::Random;
+use crate::sizes;
 
 const PAGE: u64 = workloads::map::PAGE as u64;
 
@@ -20,10 +20,10 @@ struct Owner {
     model: Vec<u8>,
     /// Whole mappings, with their room up to the end of the last page.
     mappings: Vec<Mapping>,
-    random: Random,
+    random: Rng,
 }
 
-pub fn run(index: u32, random: Random, end: Instant) -> Result<u64> {
+pub fn run(index: u32, random: Rng, end: Instant) -> Result<u64> {
     let slot = Slot::open(index)?;
     let mut model = vec![0; slot.size()? as usize];
     slot.file().read_exact_at(&mut model, 0)?; // what an earlier storm left
@@ -37,7 +37,7 @@ pub fn run(index: u32, random: Random, end: Instant) -> Result<u64> {
     let mut operations = 0;
     while Instant::now() < end {
         let size = owner.model.len();
-        let last = owner.random.below(12);
+        let last = owner.random.u64(..12);
         owner
             .step(last)
             .with_context(|| format!("slot {index} of {size} bytes, step {last}"))?;
@@ -62,7 +62,7 @@ impl Owner {
             7 => self.read_mapping(),
             8 => self.fork(),
             9 => self.look(),
-            10 => match self.random.below(10) {
+            10 => match self.random.u64(..10) {
                 0 => self.wipe(),
                 1 => self.compare_all(),
                 _ => self.scribble_behind_the_end(),
@@ -72,11 +72,12 @@ impl Owner {
     }
 
     fn resize(&mut self) -> Result<()> {
-        let size = self.random.size();
+        let size = sizes::size(&mut self.random);
         match self.slot.resize(size) {
             Ok(()) => self.model.resize(size as usize, 0),
             // Mapped, by us or by somebody who only looks.
-            Err(error) if errno(&error) == 16 && (size as usize) < self.model.len() => {}
+            Err(error)
+                if errno(&error) == Some(libc::EBUSY) && (size as usize) < self.model.len() => {}
             Err(error) => bail!(error),
         }
         ensure!(self.slot.size()? == self.model.len() as u64, "another size");
@@ -90,7 +91,7 @@ impl Owner {
 
     fn map(&mut self) -> Result<()> {
         if self.mappings.len() == 4 {
-            let victim = self.random.below(4) as usize;
+            let victim = self.random.usize(..4);
             self.mappings.swap_remove(victim);
         }
         let end = (self.model.len() as u64).next_multiple_of(PAGE);
@@ -105,14 +106,14 @@ impl Owner {
         if self.mappings.is_empty() {
             self.map()?;
         }
-        let which = self.random.below(self.mappings.len() as u64) as usize;
+        let which = self.random.usize(..self.mappings.len());
         let end = self.mappings[which].len().min(self.model.len());
-        Ok((which, self.random.range(end)))
+        Ok((which, sizes::range(&mut self.random, end)))
     }
 
     /// Fills a range of the model with something new.
     fn invent(&mut self, range: std::ops::Range<usize>) {
-        let byte = self.random.next() as u8;
+        let byte = self.random.u8(..);
         for (offset, place) in self.model[range].iter_mut().enumerate() {
             *place = byte ^ offset as u8;
         }
@@ -133,7 +134,7 @@ impl Owner {
     }
 
     fn write_file(&mut self) -> Result<()> {
-        let range = self.random.range(self.model.len());
+        let range = sizes::range(&mut self.random, self.model.len());
         self.invent(range.clone());
         let mut bytes = self.model[range.clone()].to_vec();
         if range.end == self.model.len() {
@@ -145,7 +146,7 @@ impl Owner {
     }
 
     fn read_file(&mut self) -> Result<()> {
-        let range = self.random.range(self.model.len());
+        let range = sizes::range(&mut self.random, self.model.len());
         let mut seen = vec![0; range.len() + 100];
         let read = self.slot.file().read_at(&mut seen, range.start as u64)?;
         let expected = seen.len().min(self.model.len() - range.start);

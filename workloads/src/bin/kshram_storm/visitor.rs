@@ -8,9 +8,9 @@ use std::time::Instant;
 use anyhow::{bail, ensure, Context, Result};
 use pagelens::kshram::{Control, Mapping, Slot};
 use workloads::process::{self, End};
+use workloads::{errno, Rng};
 
-use crate::random::Random;
-use crate::{errno, OWNERS, POLITE, RUDE};
+use crate::{sizes, OWNERS, POLITE, RUDE};
 
 const PAGE: u64 = workloads::map::PAGE as u64;
 const BUS: i32 = rustix::process::Signal::BUS.as_raw();
@@ -18,13 +18,13 @@ const BUS: i32 = rustix::process::Signal::BUS.as_raw();
 const CORRUPT: i32 = 3;
 
 struct Visitor {
-    random: Random,
+    random: Rng,
     control: Control,
     /// Mappings of polite slots, which others must not shrink below.
     mappings: Vec<(u32, Mapping)>,
 }
 
-pub fn run(random: Random, end: Instant) -> Result<u64> {
+pub fn run(random: Rng, end: Instant) -> Result<u64> {
     let mut visitor = Visitor {
         random,
         control: Control::open()?,
@@ -32,7 +32,7 @@ pub fn run(random: Random, end: Instant) -> Result<u64> {
     };
     let mut operations = 0;
     while Instant::now() < end {
-        let step = visitor.random.below(12);
+        let step = visitor.random.u64(..12);
         visitor.step(step).with_context(|| format!("step {step}"))?;
         operations += 1;
     }
@@ -51,15 +51,15 @@ impl Visitor {
                 Ok(())
             }
             7 => {
-                let slot = self.random.of(POLITE);
+                let slot = self.random.u32(POLITE);
                 self.resize(slot, false)
             }
             8 => {
-                let (slot, force) = (self.random.of(RUDE), self.random.below(3) > 0);
+                let (slot, force) = (self.random.u32(RUDE), self.random.u64(..3) > 0);
                 self.resize(slot, force)
             }
             9 => {
-                let slot = self.random.of(POLITE.start..RUDE.end);
+                let slot = self.random.u32(POLITE.start..RUDE.end);
                 self.through_the_file(slot)
             }
             10 => self.be_rude(),
@@ -68,7 +68,7 @@ impl Visitor {
     }
 
     fn look_at_an_owners_slot(&mut self) -> Result<()> {
-        let slot = Slot::open_read_only(self.random.of(0..OWNERS))?;
+        let slot = Slot::open_read_only(self.random.u32(0..OWNERS))?;
         let size = slot.size()?;
         ensure!(
             slot.map_range(0, size).is_err(),
@@ -76,20 +76,20 @@ impl Visitor {
         );
         match slot.map_range_read_only(0, size) {
             Ok(mapping) => {
-                let mut seen = vec![0; self.random.below(20_000).min(size) as usize];
+                let mut seen = vec![0; self.random.u64(..20_000).min(size) as usize];
                 mapping.read(mapping.len() - seen.len(), &mut seen);
             }
-            Err(error) => ensure!(errno(&error) == 22, error), // it shrank meanwhile
+            Err(error) => ensure!(errno(&error) == Some(libc::EINVAL), error), // it shrank meanwhile
         }
         Ok(())
     }
 
     fn map_politely(&mut self) -> Result<()> {
         if self.mappings.len() == 6 {
-            let victim = self.random.below(6) as usize;
+            let victim = self.random.usize(..6);
             self.mappings.swap_remove(victim);
         }
-        let index = self.random.of(POLITE);
+        let index = self.random.u32(POLITE);
         if let Some(mapping) = map_some(&Slot::open(index)?, &mut self.random)? {
             self.mappings.push((index, mapping.0));
         }
@@ -102,7 +102,7 @@ impl Visitor {
         let Some((index, mapping)) = self.mappings.last() else {
             return Ok(());
         };
-        let range = self.random.range(mapping.len());
+        let range = sizes::range(&mut self.random, mapping.len());
         let mut bytes = vec![0; range.len()];
         mapping.read(range.start, &mut bytes);
         check(*index, range.start, &bytes)?;
@@ -129,21 +129,21 @@ impl Visitor {
 
     fn resize(&mut self, index: u32, force: bool) -> Result<()> {
         let slot = Slot::open(index)?;
-        let size = self.random.size();
+        let size = sizes::size(&mut self.random);
         let done = match force {
             true => slot.resize_by_force(size),
             false => slot.resize(size),
         };
         match done {
             Ok(()) => Ok(()),
-            Err(error) if errno(&error) == 16 && !force => Ok(()),
+            Err(error) if errno(&error) == Some(libc::EBUSY) && !force => Ok(()),
             Err(error) => bail!(error),
         }
     }
 
     fn through_the_file(&mut self, index: u32) -> Result<()> {
         let slot = Slot::open(index)?;
-        let range = self.random.range(1 << 20);
+        let range = sizes::range(&mut self.random, 1 << 20);
         let mut bytes = vec![0; range.len()];
         let read = slot.file().read_at(&mut bytes, range.start as u64)?;
         check(index, range.start, &bytes[..read])?;
@@ -157,7 +157,7 @@ impl Visitor {
 
     /// Accesses that others may cut off at any time: in a child, which SIGBUS may end.
     fn be_rude(&mut self) -> Result<()> {
-        let index = self.random.of(RUDE);
+        let index = self.random.u32(RUDE);
         let Some((mapping, start)) = map_some(&Slot::open(index)?, &mut self.random)? else {
             return Ok(());
         };
@@ -179,10 +179,10 @@ impl Visitor {
     }
 
     fn control(&mut self) -> Result<()> {
-        let index = self.random.of(POLITE.start..RUDE.end);
+        let index = self.random.u32(POLITE.start..RUDE.end);
         self.control.slot(index)?;
         self.control.mappers(index)?;
-        match self.random.below(8) {
+        match self.random.u64(..8) {
             0 => self.control.wipe(index)?,
             1 => self.control.label(index, "storm")?,
             _ => drop(self.control.all()?),
@@ -192,16 +192,16 @@ impl Visitor {
 }
 
 /// Maps a slot from its beginning, or from some page of a rude one; `None` if it shrank meanwhile.
-fn map_some(slot: &Slot, random: &mut Random) -> Result<Option<(Mapping, usize)>> {
+fn map_some(slot: &Slot, random: &mut Rng) -> Result<Option<(Mapping, usize)>> {
     let size = slot.size()?;
     let first = match RUDE.contains(&slot.index()) {
-        true => random.below(size.div_ceil(PAGE)) * PAGE,
+        true => random.u64(..size.div_ceil(PAGE)) * PAGE,
         false => 0,
     };
-    let length = 1 + random.below(size - first);
+    let length = random.u64(1..=size - first);
     match slot.map_range(first, length) {
         Ok(mapping) => Ok(Some((mapping, first as usize))),
-        Err(error) if errno(&error) == 22 => Ok(None),
+        Err(error) if errno(&error) == Some(libc::EINVAL) => Ok(None),
         Err(error) => bail!(error),
     }
 }
