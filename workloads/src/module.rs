@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kernel modules, and what they log.
+//! Kernel modules.
 
 use std::ffi::CString;
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
@@ -92,67 +91,4 @@ fn modprobe(arguments: &[&str]) -> Result<()> {
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(())
-}
-
-/// What the kernel logs from a moment on.
-#[derive(Debug)]
-pub struct KernelLog {
-    kmsg: File,
-}
-
-impl KernelLog {
-    /// Begins after the last message so far.
-    ///
-    /// # Errors
-    /// Without the right to read the log.
-    pub fn from_now() -> Result<Self> {
-        let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-        let mut kmsg = OpenOptions::new()
-            .read(true)
-            .custom_flags(nonblock)
-            .open("/dev/kmsg")
-            .context("opening the kernel log")?;
-        kmsg.seek(SeekFrom::End(0))?;
-        Ok(Self { kmsg })
-    }
-
-    /// The messages since the last call: level (3 is KERN_ERR) and text.
-    ///
-    /// # Errors
-    /// If messages were overwritten before they were read.
-    pub fn messages(&mut self) -> Result<Vec<(u8, String)>> {
-        let mut messages = Vec::new();
-        let mut record = [0; 8192]; // one read gives one record
-        loop {
-            match self.kmsg.read(&mut record) {
-                Ok(length) => messages.push(message(&record[..length])?),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(messages),
-                Err(error) => return Err(error).context("reading the kernel log"),
-            }
-        }
-    }
-}
-
-/// Takes a record `PRIORITY,SEQUENCE,TIME,FLAGS;TEXT\n...` apart.
-fn message(record: &[u8]) -> Result<(u8, String)> {
-    let record = String::from_utf8_lossy(record);
-    let (head, text) = record
-        .split_once(';')
-        .context("a log record without text")?;
-    let (priority, _) = head
-        .split_once(',')
-        .context("a log record without priority")?;
-    let text = text.lines().next().unwrap_or_default();
-    Ok((priority.parse::<u32>()? as u8 & 7, text.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::message;
-
-    #[test]
-    fn a_record_is_taken_apart() {
-        let record = b"11,5,7,-;[ERROR]: a; b\n SUBSYSTEM=x\n";
-        assert_eq!(message(record).unwrap(), (3, "[ERROR]: a; b".to_owned()));
-    }
 }

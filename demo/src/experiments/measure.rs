@@ -59,7 +59,7 @@ impl Subject {
     /// knows itself.
     fn measure(&mut self, words: &str, answer: u64) -> Result<()> {
         let end_of_heap: u64 = self.app.ask("break")?.parse()?;
-        let layout = layout_of(self.app.pid(), "")?.layout;
+        let layout = layout_of(self.app.pid())?.layout;
         ensure!(
             layout.segments.heap.end == end_of_heap,
             "after `{words}` the heap ends at {end_of_heap:#x}, the module says {:#x}",

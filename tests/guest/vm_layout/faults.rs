@@ -54,6 +54,6 @@ fn each_of_the_last_allocations_that_fails_ends_in_enomem() -> Result<()> {
     println!("{chances} chances to fail, {failures} of the last {LAST} ended in ENOMEM");
     // Room for the VMAs, for a name, for the table and for the walk.
     assert!(failures >= 4);
-    assert_eq!(layout_of(holder.pid(), "")?.pid, holder.pid());
+    assert_eq!(layout_of(holder.pid())?.pid, holder.pid());
     Ok(())
 }

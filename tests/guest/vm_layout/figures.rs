@@ -14,7 +14,7 @@ use crate::runner::skip;
 
 /// The module's report, after comparing each of its figures with `/proc`.
 fn checked(pid: u32) -> Result<Report> {
-    let report = layout_of(pid, "")?;
+    let report = layout_of(pid)?;
     let proc = from_proc(pid)?;
     let hidden = proc.vma_count.saturating_sub(VMAS_MAX as u64);
     assert_eq!(report.left_out, hidden);
@@ -199,7 +199,7 @@ fn a_name_that_is_long_or_strange_cannot_forge_a_line() -> Result<()> {
     fs::create_dir_all(&folder)?;
     fs::write(&path, [1; 4096])?;
     let holder = Workload::start("holder", &[&format!("file:{path}")])?;
-    let report = layout_of(holder.pid(), "");
+    let report = layout_of(holder.pid());
     fs::remove_dir_all(&folder)?;
     let report = report?;
     assert!(report.layout.rss > 1);

@@ -6,19 +6,17 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
 use anyhow::{ensure, Result};
-use pagelens::layout::{from_proc, Report, Step, What};
+use pagelens::layout::{from_proc, Question, Report, Step, What};
 use rustix::mm::{Advice, MprotectFlags};
 use workloads::map::{Map, HUGE_PAGE, PAGE};
-use workloads::{layout_of, SysSetting, Workload};
+use workloads::{layout_of, SysSetting, Workload, VM_LAYOUT};
 
 use crate::runner::skip;
 
 /// The entries on the way to an address of this process.
 fn walk(address: usize) -> Result<Vec<Step>> {
-    let report = layout_of(
-        std::process::id(),
-        &format!("unmask=1 address={address:#x}"),
-    )?;
+    let question = Question::of(std::process::id()).address(address as u64);
+    let report = question.unmask().ask(VM_LAYOUT)?;
     check_way(&report, address);
     Ok(report.walk)
 }
@@ -193,7 +191,7 @@ fn code_may_be_executed() -> Result<()> {
 
 #[test]
 fn the_levels_are_those_of_the_machine() -> Result<()> {
-    let report = layout_of(std::process::id(), "")?;
+    let report = layout_of(std::process::id())?;
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
     let has_la57 = cpuinfo.split_whitespace().any(|flag| flag == "la57");
     // The kernel clears the flag if it was told not to use it.
@@ -204,7 +202,7 @@ fn the_levels_are_those_of_the_machine() -> Result<()> {
 
 #[test]
 fn isolation_is_what_the_machine_says() -> Result<()> {
-    let report = layout_of(std::process::id(), "")?;
+    let report = layout_of(std::process::id())?;
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
     let has_pti = cpuinfo.split_whitespace().any(|flag| flag == "pti");
     assert_eq!(report.table.is_isolated, has_pti);
@@ -224,7 +222,7 @@ fn isolation_is_what_the_machine_says() -> Result<()> {
 #[test]
 fn the_top_level_table_covers_what_is_mapped() -> Result<()> {
     let holder = Workload::start("holder", &["rw:aa:10"])?;
-    let report = layout_of(holder.pid(), "")?;
+    let report = layout_of(holder.pid())?;
     let mappings = from_proc(holder.pid())?.mappings;
     let mut used = 0;
     for run in &report.table.runs {

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
-use pagelens::layout::What;
+use pagelens::layout::{Question, What};
 use rustix::process::{waitid, Pid, WaitId, WaitIdOptions};
-use workloads::{layout_of, module, refusal, KernelLog, Module, Workload};
+use workloads::{layout_of, module, KernelLog, Module, Workload, VM_LAYOUT};
 
-use crate::support::shell_output;
+use crate::support::{errno, shell_output};
 
 const ESRCH: i32 = 3;
 const EFAULT: i32 = 14;
@@ -100,14 +100,14 @@ fn physical_addresses_are_masked_unless_asked_for() -> Result<()> {
     let pid = holder.pid();
     let address = pagelens::layout::from_proc(pid)?.segments.stack.end - 8;
     let mut log = KernelLog::from_now()?;
-    let tell = |unmask: &str| layout_of(pid, &format!("address={address} {unmask}"));
-    let masked = tell("")?;
+    let question = Question::of(pid).address(address);
+    let masked = question.ask(VM_LAYOUT)?;
     let texts = log.messages()?;
     ensure!(texts.iter().any(|(_, text)| text.contains("table=masked")));
     for (_, text) in texts {
         assert!(!text.contains("=0x"), "{text}");
     }
-    let shown = tell("unmask=1")?;
+    let shown = question.unmask().ask(VM_LAYOUT)?;
     let is_shown = |what| match what {
         What::Table(address) | What::Page(address) => address.is_some(),
         What::Empty | What::NotPresent => false,
@@ -165,6 +165,5 @@ fn the_pid_is_that_of_the_loaders_namespace() -> Result<()> {
 
 #[test]
 fn a_refusal_is_told_apart_from_other_failures() {
-    let error = layout_of(2_147_483_647, "").err();
-    assert_eq!(error.as_ref().and_then(refusal), Some(ESRCH));
+    assert_eq!(errno(layout_of(2_147_483_647)), ESRCH);
 }

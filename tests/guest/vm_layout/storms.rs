@@ -5,7 +5,7 @@ use anyhow::{ensure, Context, Result};
 use pagelens::proc;
 use rustix::process::{kill_process, waitid, Pid, Signal, WaitId, WaitIdOptions};
 use workloads::process::rest;
-use workloads::{layout_of, refusal, Workload};
+use workloads::{errno, layout_of, Workload};
 
 use crate::support::storm;
 
@@ -20,7 +20,7 @@ fn rounds() -> usize {
 fn it_loads_for_random_pids_while_they_come_and_go() -> Result<()> {
     let still = Workload::start("holder", &["rw:aa:100"])?;
     let _storm = storm()?;
-    let expected = layout_of(still.pid(), "")?;
+    let expected = layout_of(still.pid())?;
     let mut random = workloads::random()?;
     let (mut shown, mut refused, mut of_the_storm) = (0, 0, 0);
     for round in 0..rounds() {
@@ -34,7 +34,7 @@ fn it_loads_for_random_pids_while_they_come_and_go() -> Result<()> {
                 pids[random.usize(..pids.len())]
             }
         };
-        match layout_of(pid, "") {
+        match layout_of(pid) {
             Ok(report) => {
                 shown += 1;
                 of_the_storm += usize::from(report.name == "storm");
@@ -48,8 +48,8 @@ fn it_loads_for_random_pids_while_they_come_and_go() -> Result<()> {
                 }
             }
             // ESRCH and EINVAL: no such process, a kernel thread.
-            Err(error) if matches!(refusal(&error), Some(3 | 22)) => refused += 1,
-            Err(error) => return Err(error),
+            Err(error) if matches!(errno(&error), Some(libc::ESRCH | libc::EINVAL)) => refused += 1,
+            Err(error) => return Err(error.into()),
         }
     }
     println!("{shown} shown, {of_the_storm} of them of the storm, {refused} refused");
@@ -63,7 +63,7 @@ fn a_dying_process_is_shown_whole_or_refused() -> Result<()> {
     for round in 0..rounds() {
         let holder = Workload::start("holder", &["rw:aa:100"])?;
         rest(holder.pid())?;
-        let whole = layout_of(holder.pid(), "")?.layout;
+        let whole = layout_of(holder.pid())?.layout;
         let pid = Pid::from_raw(holder.pid() as i32).context("no pid")?;
         let result = std::thread::scope(|scope| -> Result<_> {
             let killer = scope.spawn(move || kill_process(pid, Signal::KILL));
@@ -72,14 +72,17 @@ fn a_dying_process_is_shown_whole_or_refused() -> Result<()> {
                 let dead = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
                 waitid(WaitId::Pid(pid), dead)?;
             }
-            Ok(layout_of(holder.pid(), ""))
+            Ok(layout_of(holder.pid()))
         })?;
         match result {
             Ok(report) => {
                 ensure!(round % 2 == 1, "a dead one was shown: {report:?}");
                 assert_eq!(report.layout, whole, "round {round}");
             }
-            Err(error) => ensure!(refusal(&error) == Some(3), "round {round}: {error:#}"),
+            Err(error) => ensure!(
+                errno(&error) == Some(libc::ESRCH),
+                "round {round}: {error:#}"
+            ),
         }
     }
     Ok(())

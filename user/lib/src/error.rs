@@ -70,6 +70,14 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// A module could not be loaded or unloaded, or refused what it was asked.
+    #[error("{module}: {source}{}", module_hint(.source))]
+    Module {
+        /// Its name.
+        module: &'static str,
+        /// What it, or the kernel, answered.
+        source: io::Error,
+    },
     /// `memuse` had no answer.
     #[error("memuse of process {pid}: {source}{}", memuse_hint(.source))]
     Memuse {
@@ -115,6 +123,16 @@ fn slot_hint(error: &io::Error) -> String {
         _ => return error.to_string(),
     };
     format!("{error} ({hint})")
+}
+
+/// What to do about a module that is not loaded.
+fn module_hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => " (are you root?)",
+        Some(libc::EEXIST) => " (it is loaded: unload it first)",
+        Some(libc::ESRCH) => " (the process has ended, or never was)",
+        _ => "",
+    }
 }
 
 /// What to do about `memuse` without an answer.

@@ -7,7 +7,7 @@
 //! where `/proc` cannot know (see [`proc::Survey`]). [`Source`] picks one of them.
 //!
 //! [`layout`] does the same for how one process's address space is laid out, from the log
-//! lines of the module `vm_layout` or from `/proc`.
+//! lines of the module `vm_layout`, which it loads, or from `/proc`.
 //! [`pf_stat`] speaks the system calls of the module of that name: copy-on-write faults.
 //!
 //! [`Memuse`] asks for the bytes of one kind of memory of a process; [`proc::kinds`] adds up the same
@@ -19,6 +19,7 @@
 #![deny(unsafe_code)]
 
 mod error;
+mod kmsg;
 pub mod kshram;
 pub mod layout;
 mod memory_info;
@@ -30,6 +31,7 @@ mod source;
 mod syscall;
 
 pub use error::{Error, Reason, Result};
+pub use kmsg::KernelLog;
 pub use memory_info::MemoryInfo;
 pub use memuse::{Kind, Memuse};
 pub use program::{Duplicates, Program};

@@ -25,10 +25,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::{bail, Context, Result};
-use pagelens::kshram::{Control, Mapping, Slot};
+use pagelens::kshram::{Control, Mapping, RobustMutex, Slot};
 use workloads::map::Map;
 use workloads::process;
-use workloads::robust::RobustMutex;
 use workloads::say;
 use workloads::uffd::Missing;
 
@@ -81,7 +80,8 @@ impl User {
             }
             "stick" => self.stick()?,
             "create" => {
-                RobustMutex::create(self.last()?)?;
+                // SAFETY: As in `mutex`; whoever asks for this step does so before others use it.
+                unsafe { RobustMutex::create(self.last()?)? };
             }
             "tear" => self.tear()?,
             "update" => return self.update().map(Some),
@@ -127,7 +127,7 @@ impl User {
 
     fn tear(&self) -> Result<()> {
         let memory = self.last()?;
-        let mutex = RobustMutex::open(memory)?;
+        let mutex = mutex(memory)?;
         let _held = mutex.lock()?;
         memory.atomic_u32(FIRST).fetch_add(1, Relaxed);
         say("ok")?;
@@ -137,7 +137,7 @@ impl User {
 
     fn update(&self) -> Result<String> {
         let memory = self.last()?;
-        let mutex = RobustMutex::open(memory)?;
+        let mutex = mutex(memory)?;
         let mut held = mutex.lock()?;
         let (first, second) = (memory.atomic_u32(FIRST), memory.atomic_u32(SECOND));
         let answer = match held.owner_died {
@@ -161,11 +161,18 @@ impl User {
 
     fn wait_for(&self, updates: u32) -> Result<()> {
         let memory = self.last()?;
-        let mutex = RobustMutex::open(memory)?;
+        let mutex = mutex(memory)?;
         let mut held = mutex.lock()?;
         while memory.atomic_u32(SECOND).load(Relaxed) < updates {
             held.wait()?;
         }
         Ok(())
     }
+}
+
+/// What another process created in the same memory.
+fn mutex(memory: &Mapping) -> Result<RobustMutex<'_>> {
+    // SAFETY: It was created, or nobody would ask for a step that uses it. The other steps leave the
+    // beginning of such memory alone, and nothing here forgets to unlock.
+    Ok(unsafe { RobustMutex::open(memory)? })
 }

@@ -9,6 +9,8 @@ mod control;
 mod ioctl;
 #[allow(unsafe_code)] // memory that other processes write to
 mod mapping;
+#[allow(unsafe_code)] // the C library's functions
+mod robust;
 mod words;
 
 use std::fs::{self, File, OpenOptions};
@@ -21,6 +23,7 @@ use crate::error::{Error, Result};
 
 pub use control::{Control, Description, Info, Sizer};
 pub use mapping::{Mapping, ReadMapping};
+pub use robust::{Held, RobustMutex};
 
 /// The file that lists all slots and their sizes.
 pub const LIST: &str = "/proc/kshram";

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How an address space is laid out: as the module `vm_layout` logs it, and as `/proc` says it.
 //!
-//! [`Report::parse`] reads the module's lines; [`from_proc`] gives the same [`Layout`] from
+//! [`Question::ask`] loads the module and reads its lines; [`Report::parse`] reads lines that are there;
+//! [`from_proc`] gives the same [`Layout`] from
 //! `/proc/PID/{maps,stat,statm,status}`. What the figures mean is said once, in
 //! `model::layout`. Two things only the module knows: the page tables, and the exact end of
 //! the heap, which `/proc` shows rounded up to a page (see [`Layout::to_pages`]).
 
 mod entry;
 mod proc;
+mod question;
 mod report;
 
 pub use entry::{Entry, Run, Step, What};
 pub use model::layout::{Permissions, Segments, Span, Vma, VMAS_MAX};
 pub use proc::from_proc;
+pub use question::Question;
 pub use report::{Report, TopTable};
 
 use crate::PAGE_SIZE;
