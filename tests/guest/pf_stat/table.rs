@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use anyhow::Result;
 use pagelens::pf_stat::{self, Ledger};
+use workloads::process::rest;
 use workloads::taskstats::{wpcopy, DelayAccounting};
 use workloads::{SysSetting, Workload};
 
@@ -58,9 +59,16 @@ fn row(text: &str, expected: u64) -> Result<Ledger> {
 /// What a step added, and what `WPCOPY` ought to say.
 fn row_once(text: &str, expected: u64) -> Result<(Ledger, u64)> {
     let mut cow = start_cow()?;
+    rest(cow.pid())?;
     let before = ledger(COW)?;
     let copies_before = wpcopy(cow.pid().into())?;
     let done = step(&mut cow, text)?;
+    // Both go on after the answer, and copy pages that they share: the figures are read one after the
+    // other.
+    rest(cow.pid())?;
+    if done.child != 0 {
+        rest(u32::try_from(done.child)?)?;
+    }
     let after = difference(&ledger(COW)?, &before);
     let mut copies = wpcopy(cow.pid().into())? - copies_before;
     if done.child != 0 {
