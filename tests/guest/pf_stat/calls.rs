@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use pagelens::pf_stat;
 use workloads::map::Map;
+use workloads::process::rest;
 use workloads::{KernelLog, Module};
 
 use super::{errno, errors_in, ledger, start_cow, step, tracking, COW};
@@ -158,6 +159,8 @@ fn a_c_program_reads_what_the_library_reads() -> Result<()> {
     assert_eq!(unsafe { pf_set_param_through_header(c"cow".as_ptr()) }, 0);
     let mut cow = start_cow()?;
     let done = step(&mut cow, "child-writes 100")?;
+    // It copies pages of its own until it waits, and both look at its counts.
+    rest(cow.pid())?;
     let mut room = [0_u8; 32 << 10];
     // SAFETY: As above; and it writes text to `room`, no more than fits.
     let printed =
