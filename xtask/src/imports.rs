@@ -6,36 +6,25 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::kernel::Kernel;
 use crate::lab::Lab;
-use crate::modules::{self, Mode};
-use crate::root::As;
-use crate::run;
+use crate::modules;
 
 /// Fails if what a module imports is not what its file says.
 pub fn check(lab: &Lab, kernel: &Kernel) -> Result<()> {
-    let stage = modules::stage_dir(lab, kernel, Mode::Build);
-    let modules = modules::build(lab, kernel)?;
+    let nm = ["nm", "--undefined-only", "--format=just-symbols"];
+    let imports = modules::inspect(lab, kernel, &nm)?;
     lab.ui.step("Comparing what the modules import", |step| {
         step.clear_log();
         let mut wrong = Vec::new();
-        for module in modules
-            .iter()
-            .filter(|module| module.starts_with(stage.join("kernel")))
-        {
-            let relative = module.strip_prefix(&stage)?;
-            let mut command = kernel.root.command(lab, As::User, &[(&stage, "/stage")])?;
-            command.args(["nm", "--undefined-only", "--format=just-symbols"]);
-            command.arg(Path::new("/stage").join(relative));
-            let found = run::output(&mut command)?;
-            let list = relative.with_file_name("imports");
+        for (module, found) in &imports {
+            let list = module.with_file_name("imports");
             let expected = fs::read_to_string(lab.repo.join(&list))
                 .with_context(|| format!("cannot read {}", list.display()))?;
-            for difference in differences(&found, &expected) {
+            for difference in differences(found, &expected) {
                 wrong.push(format!("{}: {difference}", list.display()));
             }
         }

@@ -31,8 +31,7 @@ pub fn run(lab: &Lab) -> Result<()> {
     let cargo = |what: &str, args: &[&str]| {
         lab.ui.step(what, |step| {
             step.clear_log();
-            let mut command =
-                Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+            let mut command = run::cargo();
             command
                 .current_dir(&lab.repo)
                 .env("RUSTDOCFLAGS", "-Dwarnings")
@@ -119,7 +118,7 @@ fn declared_versions(lab: &Lab) -> Result<()> {
 
 /// The workspace's crates by the Rust that they declare.
 fn declared(repo: &Path) -> Result<BTreeMap<String, Vec<String>>> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = run::cargo();
     cargo
         .current_dir(repo)
         .args(["metadata", "--format-version=1", "--no-deps", "--locked"]);

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use walkdir::WalkDir;
@@ -54,12 +55,8 @@ pub fn compile(lab: &Lab, kernel: &Kernel, mode: Mode) -> Result<Vec<PathBuf>> {
     };
     lab.ui.step(&what, |step| {
         step.clear_log();
-        let source = kernel.source();
-        let binds = [(source.as_path(), "/source"), (stage.as_path(), "/stage")];
-        let mut command = kernel.root.command(lab, As::User, &binds)?;
-        command
-            .args(["make", "-C", "/source", "M=/stage", "modules"])
-            .args(kernel.make_variables()?);
+        let mut command = make(lab, kernel, &stage, "/stage")?;
+        command.arg("modules");
         command.arg(format!("-j{}", std::thread::available_parallelism()?));
         if mode == Mode::Clippy {
             command.arg("CLIPPY=1");
@@ -68,6 +65,35 @@ pub fn compile(lab: &Lab, kernel: &Kernel, mode: Mode) -> Result<Vec<PathBuf>> {
     })?;
     fs::write(&stamp, state)?;
     built_modules(&stage)
+}
+
+/// Kbuild on a folder of `stage`, which is `/stage` in the toolchain root.
+pub fn make(lab: &Lab, kernel: &Kernel, stage: &Path, folder: &str) -> Result<Command> {
+    let source = kernel.source();
+    let binds = [(source.as_path(), "/source"), (stage, "/stage")];
+    let mut command = kernel.root.command(lab, As::User, &binds)?;
+    command
+        .args(["make", "-C", "/source", &format!("M={folder}")])
+        .args(kernel.make_variables()?);
+    Ok(command)
+}
+
+/// What a program of the toolchain says of each of our modules, by the module's path below the
+/// checkout.
+pub fn inspect(lab: &Lab, kernel: &Kernel, program: &[&str]) -> Result<Vec<(PathBuf, String)>> {
+    let stage = stage_dir(lab, kernel, Mode::Build);
+    let mut found = Vec::new();
+    for module in build(lab, kernel)? {
+        let relative = module.strip_prefix(&stage)?;
+        if relative.starts_with("kernel") {
+            let mut command = kernel.root.command(lab, As::User, &[(&stage, "/stage")])?;
+            command
+                .args(program)
+                .arg(Path::new("/stage").join(relative));
+            found.push((relative.to_owned(), run::output(&mut command)?));
+        }
+    }
+    Ok(found)
 }
 
 /// The folder in which a kernel's modules are built.

@@ -48,7 +48,7 @@ pub fn build_guest_tests(lab: &Lab) -> Result<PathBuf> {
 }
 
 fn cargo(lab: &Lab, verb: &str) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = run::cargo();
     command
         .current_dir(&lab.repo)
         .args([

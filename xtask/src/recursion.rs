@@ -6,15 +6,12 @@
 //! Calls through pointers and by way of the kernel's own functions are not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Result, ensure};
 
 use crate::kernel::Kernel;
 use crate::lab::Lab;
-use crate::modules::{self, Mode};
-use crate::root::As;
-use crate::run;
+use crate::modules;
 
 /// Parts of the names of functions that may, each with what bounds its depth.
 const BOUNDED: [(&str, &str); 1] = [(
@@ -24,24 +21,17 @@ const BOUNDED: [(&str, &str); 1] = [(
 
 /// Fails if a function in one of the modules may come to call itself.
 pub fn check(lab: &Lab, kernel: &Kernel) -> Result<()> {
-    let stage = modules::stage_dir(lab, kernel, Mode::Build);
-    let modules = modules::build(lab, kernel)?;
+    let objdump = ["objdump", "-d", "-r", "--no-show-raw-insn"];
+    let disassembled = modules::inspect(lab, kernel, &objdump)?;
     lab.ui.step("Looking for recursion", |step| {
         step.clear_log();
-        for module in modules
-            .iter()
-            .filter(|module| module.starts_with(stage.join("kernel")))
-        {
-            let relative = module.strip_prefix(&stage)?;
-            let mut command = kernel.root.command(lab, As::User, &[(&stage, "/stage")])?;
-            command.args(["objdump", "-d", "-r", "--no-show-raw-insn"]);
-            command.arg(Path::new("/stage").join(relative));
-            let calls = Calls::read(&run::output(&mut command)?);
+        for (module, text) in &disassembled {
+            let calls = Calls::read(text);
             let recursive = calls.recursive();
             ensure!(
                 recursive.is_empty(),
                 "{}: these functions may come to call themselves:\n{}",
-                relative.display(),
+                module.display(),
                 recursive.join("\n")
             );
         }

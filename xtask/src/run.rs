@@ -42,6 +42,11 @@ pub fn dying_with_us(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// The cargo that runs the lab.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
 /// Runs the command to its end and fails unless it exits with 0.
 pub fn run(step: &Step, command: &mut Command) -> Result<()> {
     let line = line_of(command);

@@ -16,7 +16,6 @@ use syn::{Attribute, Expr, ForeignItem, ImplItem, Item, ReturnType, Type};
 use crate::kernel::Kernel;
 use crate::lab::Lab;
 use crate::modules::{self, Mode};
-use crate::root::As;
 use crate::run;
 
 /// The bits that a fault's facts are told in: a constant `NAME` is C's `KX_FAULT_NAME`.
@@ -45,13 +44,8 @@ pub fn check(lab: &Lab, kernel: &Kernel) -> Result<()> {
     )?;
     lab.ui.step("Comparing Rust's declarations with C", |step| {
         step.clear_log();
-        let source = kernel.source();
-        let binds = [(source.as_path(), "/source"), (stage.as_path(), "/stage")];
-        let mut command = kernel.root.command(lab, As::User, &binds)?;
-        command
-            .args(["make", "-C", "/source", "M=/stage/seams", "KCFLAGS=-Werror"])
-            .args(kernel.make_variables()?)
-            .args(&objects);
+        let mut command = modules::make(lab, kernel, &stage, "/stage/seams")?;
+        command.arg("KCFLAGS=-Werror").args(&objects);
         run::run(step, &mut command)
     })
 }

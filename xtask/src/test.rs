@@ -272,7 +272,7 @@ fn limit(kernel: &str, long: bool) -> Duration {
 }
 
 fn cargo(lab: &Lab) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = run::cargo();
     command.current_dir(&lab.repo);
     command
 }
