@@ -200,7 +200,6 @@ impl Permissions {
 
 impl Visitor for Pages<'_> {
     fn prepare(&mut self) -> Result {
-        sched::breathe_or_freeze()?;
         if self.candidates.len() >= self.unite_at {
             let mut pacer = Pacer::new(sched::breathe_or_freeze);
             unite(&mut self.candidates, &mut self.space.lend(), &mut pacer)?;

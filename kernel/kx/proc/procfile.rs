@@ -114,12 +114,6 @@ impl<T: Handler> Drop for ProcFile<T> {
     }
 }
 
-/// Keeps the module in use for a call; what procfs answers where the file is gone, if that is about to
-/// be so.
-fn in_use() -> Result<InUse> {
-    InUse::begin().ok_or(EIO)
-}
-
 /// What procfs calls, for a handler. These convert and do nothing else.
 struct Calls<T>(PhantomData<T>);
 
@@ -145,6 +139,21 @@ impl<T: Handler> Calls<T> {
         // caller excludes.
         let state = unsafe { State::<T>::borrow((*file).private_data) };
         Pin::get_ref(state)
+    }
+
+    /// Calls `call` with the state, and keeps the module in use meanwhile. If the file is about to go,
+    /// the answer is what procfs has where it is gone.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::state`].
+    unsafe fn in_use<R>(
+        file: *mut bindings::file,
+        call: impl FnOnce(&T::Open) -> Result<R>,
+    ) -> Result<R> {
+        let _in_use = InUse::begin().ok_or(EIO)?;
+        // SAFETY: By this function's requirements.
+        call(unsafe { Self::state(file) })
     }
 
     /// # Safety
@@ -181,16 +190,17 @@ impl<T: Handler> Calls<T> {
         len: usize,
         position: *mut bindings::loff_t,
     ) -> isize {
-        from_result(|| {
-            let _in_use = in_use()?;
+        let read = |state: &T::Open| {
             // SAFETY: By this function's requirements.
-            let (state, position) = unsafe { (Self::state(file), &mut *position) };
+            let position = unsafe { &mut *position };
             let offset = usize::try_from(*position).map_err(|_| EINVAL)?;
             let mut to = UserSlice::new(UserPtr::from_ptr(to.cast()), len).writer();
             let count = T::read(state, offset, &mut to)?;
             *position = position.saturating_add(count as bindings::loff_t);
             Ok(count as isize)
-        })
+        };
+        // SAFETY: By this function's requirements.
+        from_result(|| unsafe { Self::in_use(file, read) })
     }
 
     /// # Safety
@@ -202,15 +212,15 @@ impl<T: Handler> Calls<T> {
         len: usize,
         position: *mut bindings::loff_t,
     ) -> isize {
-        from_result(|| {
-            let _in_use = in_use()?;
-            // SAFETY: By this function's requirements.
-            let (state, position) = unsafe { (Self::state(file), &mut *position) };
+        let write = |state: &T::Open| {
             let from = UserSlice::new(UserPtr::from_ptr(from.cast_mut().cast()), len).reader();
             T::write(state, from)?;
-            *position = 0;
+            // SAFETY: By this function's requirements.
+            unsafe { *position = 0 };
             isize::try_from(len).map_err(|_| EINVAL)
-        })
+        };
+        // SAFETY: By this function's requirements.
+        from_result(|| unsafe { Self::in_use(file, write) })
     }
 
     /// # Safety
@@ -221,13 +231,13 @@ impl<T: Handler> Calls<T> {
         offset: bindings::loff_t,
         whence: c_int,
     ) -> bindings::loff_t {
-        let seek = || {
-            let _in_use = in_use()?;
-            // SAFETY: By this function's requirements.
-            let size = T::len(unsafe { Self::state(file) })? as bindings::loff_t;
+        let seek = |state: &T::Open| {
+            let size = T::len(state)? as bindings::loff_t;
             // SAFETY: By this function's requirements.
             Ok(unsafe { bindings::fixed_size_llseek(file, offset, whence, size) })
         };
-        seek().unwrap_or_else(|error: Error| error.to_errno().into())
+        // SAFETY: By this function's requirements.
+        let position = unsafe { Self::in_use(file, seek) };
+        position.unwrap_or_else(|error: Error| error.to_errno().into())
     }
 }
