@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Programs with known memory, and what starts them.
+//! What starts programs with known memory and looks after them, and what these are made of.
 //!
 //! The programs are this package's binaries: small, static, found in `PATH` inside the
-//! guest. Each prints `ready` once its memory is as asked, and ends with its caller.
-//! This library is for whoever runs them there: the tests, the benches, the tour.
+//! guest. Each prints `ready` once its memory is as asked, and ends with its caller. Those in
+//! `documents/` are asked for by the documents, those in `puppets/` do what a test wants.
+//! This library is for whoever runs them there (the tests, the benches, the tour), and for them.
 
 mod errno;
 mod ksm;
