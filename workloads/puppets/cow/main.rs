@@ -44,15 +44,22 @@
 //! | `map FILE` | maps a page of the file and leaves it alone: none |
 //! | `warm STEP` | for private memory: as STEP, but one page of it was copied before |
 
-use std::fs::File;
-use std::time::{Duration, Instant};
+mod alone;
+mod memory;
+mod rounds;
 
-use anyhow::{bail, ensure, Context, Result};
-use rustix::mm::{Advice, MprotectFlags};
-use workloads::map::{Map, HUGE_PAGE, PAGE};
+use std::fs::File;
+use std::time::Duration;
+
+use anyhow::{ensure, Context, Result};
+use rustix::mm::MprotectFlags;
+use workloads::map::{Map, PAGE};
 use workloads::process::{self, on_one_cpu, Child};
 use workloads::uffd::WriteProtected;
-use workloads::Ksm;
+
+use crate::alone::alone;
+use crate::memory::{file, fill, fill_first, huge, private, range, touch_huge, written_and_forked};
+use crate::rounds::{down, scattered, teams, threads, time};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -90,73 +97,98 @@ struct Cow {
     islands: Vec<Map>,
 }
 
-impl Cow {
-    fn step(&mut self, step: &str) -> Result<(usize, usize)> {
-        let mut words: Vec<&str> = step.split(' ').collect();
-        let is_warm = words[0] == "warm";
-        if is_warm {
-            words.remove(0);
-        }
-        let number = |at: usize| -> Result<usize> {
-            let word = words
-                .get(at)
-                .with_context(|| format!("`{step}` is short"))?;
-            Ok(word.parse()?)
+/// A step's words.
+struct Words<'a> {
+    step: &'a str,
+    words: Vec<&'a str>,
+    /// Whether it began with `warm`, which is not among the words.
+    is_warm: bool,
+}
+
+impl<'a> Words<'a> {
+    fn of(step: &'a str) -> Self {
+        let (is_warm, rest) = match step.strip_prefix("warm ") {
+            Some(rest) => (true, rest),
+            None => (false, step),
         };
-        if words[0] == "write" {
-            let map = self.maps.last_mut().context("nothing is held")?;
-            fill_first(number(1)?, map);
-            return Ok(range(map));
+        let words = rest.split(' ').collect();
+        Self {
+            step,
+            words,
+            is_warm,
         }
-        if words[0] == "rename" {
-            std::fs::write("/proc/self/comm", words[1])?;
-            return Ok((0, 0));
+    }
+
+    fn word(&self, at: usize) -> Result<&'a str> {
+        let word = self.words.get(at);
+        Ok(word.with_context(|| format!("`{}` is short", self.step))?)
+    }
+
+    fn number(&self, at: usize) -> Result<usize> {
+        Ok(self.word(at)?.parse()?)
+    }
+}
+
+impl Cow {
+    /// Does a step; returns the addresses of its faults, or what else its END stands for.
+    fn step(&mut self, step: &str) -> Result<(usize, usize)> {
+        let words = Words::of(step);
+        match words.word(0)? {
+            "write" => return self.write(words.number(1)?),
+            "rename" => {
+                std::fs::write("/proc/self/comm", words.word(1)?)?;
+                return Ok((0, 0));
+            }
+            _ => self.children.clear(),
         }
-        self.children.clear();
-        let map = match words[0] {
-            "threads" => threads(number(1)?, number(2)?, number(3)?)?,
-            "scattered" => scattered(number(1)?, number(2)?)?,
-            "areas" => return self.areas(number(1)?),
-            "islands" => return self.islands(number(1)?, number(2)?),
-            "again" => return self.write_islands(number(1)?),
-            "sink" => return self.sink(number(1)?),
-            "down" => down(number(1)?)?,
-            "map" => Map::private_file(&File::open(words[1])?)?,
+        match words.word(0)? {
+            "areas" => self.areas(words.number(1)?),
+            "islands" => self.islands(words.number(1)?, words.number(2)?),
+            "again" => self.write_islands(words.number(1)?),
+            "sink" => self.sink(words.number(1)?),
+            "grow" => grow(words.number(1)?),
+            "time" => Ok((0, time(words.number(1)?, words.number(2)?)?)),
             "teams" => {
-                let time = teams(number(1)?, number(2)?, number(3)?, number(4)?)?;
-                return Ok((0, time));
+                let (areas, pages) = (words.number(1)?, words.number(2)?);
+                let least = teams(areas, pages, words.number(3)?, words.number(4)?)?;
+                Ok((0, least))
             }
-            "time" => return Ok((0, time(number(1)?, number(2)?)?)),
-            "grow" => {
-                let (mut map, child) = written_and_forked(number(1)?)?;
-                fill(&mut map);
-                drop(child);
+            _ => {
+                let map = self.faults_in_memory(&words)?;
                 let range = range(&map);
-                map.unmap()?;
-                return Ok(range);
+                self.maps.push(map);
+                Ok(range)
             }
-            "child-writes" => self.child_writes(private(number(1)?, is_warm)?)?,
-            "crowd" => self.crowd(number(1)?, number(2)?)?,
-            "huge" => self.child_writes_huge(number(1)?)?,
-            "read-into" => self.read_into(private(number(1)?, is_warm)?)?,
-            "uffd-forked" => {
-                let mut map = private(number(1)?, is_warm)?;
-                fill(&mut map);
-                self.children.push(Child::start(|| {})?);
-                WriteProtected::new(&map)?.while_written(|| fill(&mut map))?;
-                map
-            }
+        }
+    }
+
+    /// The steps whose memory stays.
+    fn faults_in_memory(&mut self, words: &Words<'_>) -> Result<Map> {
+        let (kind, is_warm) = (words.word(0)?, words.is_warm);
+        match kind {
+            "map" => Map::private_file(&File::open(words.word(1)?)?),
+            "down" => down(words.number(1)?),
+            "threads" => threads(words.number(1)?, words.number(2)?, words.number(3)?),
+            "scattered" => scattered(words.number(1)?, words.number(2)?),
+            "child-writes" => self.child_writes(private(words.number(1)?, is_warm)?),
+            "crowd" => self.crowd(words.number(1)?, words.number(2)?),
+            "huge" => self.child_writes_huge(words.number(1)?),
+            "read-into" => self.read_into(private(words.number(1)?, is_warm)?),
+            "uffd-forked" => self.protected_and_shared(private(words.number(1)?, is_warm)?),
             "hold" => {
-                let (map, child) = written_and_forked(number(1)?)?;
+                let (map, child) = written_and_forked(words.number(1)?)?;
                 self.children.push(child);
-                map
+                Ok(map)
             }
             // A page that waits in another CPU's batch is copied, though nobody else has it.
-            kind => on_one_cpu(|| alone(kind, number(1)?, is_warm))??,
-        };
-        let range = range(&map);
-        self.maps.push(map);
-        Ok(range)
+            kind => on_one_cpu(|| alone(kind, words.number(1)?, is_warm))?,
+        }
+    }
+
+    fn write(&mut self, pages: usize) -> Result<(usize, usize)> {
+        let map = self.maps.last_mut().context("nothing is held")?;
+        fill_first(pages, map);
+        Ok(range(map))
     }
 
     fn child_writes(&mut self, mut map: Map) -> Result<Map> {
@@ -170,6 +202,13 @@ impl Cow {
         self.children.push(Child::start(|| {})?);
         let read = map.read_from(&file(map.pages())?)?;
         ensure!(read == map.pages() * PAGE, "only {read} bytes were read");
+        Ok(map)
+    }
+
+    fn protected_and_shared(&mut self, mut map: Map) -> Result<Map> {
+        fill(&mut map);
+        self.children.push(Child::start(|| {})?);
+        WriteProtected::new(&map)?.while_written(|| fill(&mut map))?;
         Ok(map)
     }
 
@@ -226,247 +265,12 @@ impl Cow {
     }
 }
 
-/// Private memory. If it is warm one page of it was copied, which a child shared.
-fn private(pages: usize, is_warm: bool) -> Result<Map> {
-    let mut map = Map::guarded(pages)?;
-    if is_warm {
-        fill_first(1, &mut map);
-        let child = Child::start(|| {})?;
-        fill_first(1, &mut map);
-        drop(child);
-    }
-    Ok(map)
-}
-
-fn range(map: &Map) -> (usize, usize) {
-    (map.address(), map.address() + map.pages() * PAGE)
-}
-
-/// Written memory that a child shares.
-fn written_and_forked(pages: usize) -> Result<(Map, Child)> {
-    let mut map = Map::guarded(pages)?;
+/// Copies in memory that is gone afterwards.
+fn grow(pages: usize) -> Result<(usize, usize)> {
+    let (mut map, child) = written_and_forked(pages)?;
     fill(&mut map);
-    let child = Child::start(|| {})?;
-    Ok((map, child))
-}
-
-fn huge(count: usize) -> Result<Map> {
-    let mut map = Map::huge(count)?;
-    map.advise(Advice::LinuxHugepage)?;
-    Ok(map)
-}
-
-/// Writes to each page without reading it first, which would map the zero page.
-fn fill(map: &mut Map) {
-    fill_first(map.pages(), map);
-}
-
-fn fill_first(pages: usize, map: &mut Map) {
-    map.write_pages(|index, page| {
-        if index < pages {
-            page[..8].fill(1);
-        }
-    });
-}
-
-/// Writes one byte to each huge page.
-fn touch_huge(map: &mut Map) {
-    touch_part(0, map);
-}
-
-/// Writes one byte to a small page of each huge one.
-fn touch_part(part: usize, map: &mut Map) {
-    map.write_pages(|index, page| {
-        if index % (HUGE_PAGE / PAGE) == part {
-            page[0] = 2;
-        }
-    });
-}
-
-/// The steps that leave no child.
-fn alone(kind: &str, count: usize, is_warm: bool) -> Result<Map> {
-    let mut map = match kind {
-        "file-read" | "file-first" => Map::private_file(&file(count)?)?,
-        "shared" | "shared-soft" => Map::anonymous(count, true)?,
-        "huge-parent" | "huge-zero" | "huge-parts" | "swapped" => huge(count)?,
-        _ => private(count, is_warm)?,
-    };
-    match kind {
-        "zero" | "file-read" | "huge-zero" | "shared" => map.touch_by_reading(),
-        "file-first" => {}
-        "ksm" => map.write_pages(|_, page| page.fill(0x5A)),
-        _ => fill(&mut map),
-    }
-    match kind {
-        "zero" | "file-read" | "file-first" | "shared" => fill(&mut map),
-        "huge-zero" => touch_huge(&mut map),
-        "soft" | "shared-soft" => {
-            std::fs::write("/proc/self/clear_refs", "4")?;
-            fill(&mut map);
-        }
-        "protect" => {
-            map.protect(MprotectFlags::READ)?;
-            map.protect(MprotectFlags::READ | MprotectFlags::WRITE)?;
-            fill(&mut map);
-        }
-        "parent-writes" => {
-            drop(Child::start(|| {})?);
-            fill(&mut map);
-        }
-        "huge-parent" => {
-            drop(Child::start(|| {})?);
-            touch_huge(&mut map);
-        }
-        "huge-parts" => {
-            let child = Child::start(|| {})?;
-            // Not the first one, which would be the head of what is left.
-            touch_part(1, &mut map);
-            drop(child);
-            fill(&mut map);
-        }
-        "swapped" => {
-            map.advise(Advice::LinuxPageOut)?;
-            let child = Child::start(|| {})?;
-            map.touch_by_reading();
-            drop(child);
-            fill(&mut map);
-        }
-        "pinned" => {
-            let child = Child::start(|| {})?;
-            map.read_pinned(count / 2)?;
-            drop(child);
-            fill(&mut map);
-        }
-        "uffd" => WriteProtected::new(&map)?.while_written(|| fill(&mut map))?,
-        "ksm" => unmerge(&mut map)?,
-        _ => bail!("unknown step `{kind}`"),
-    }
-    Ok(map)
-}
-
-/// A file of so many pages that are in the page cache.
-fn file(pages: usize) -> Result<File> {
-    let path = format!("/tmp/cow-{}", std::process::id());
-    std::fs::write(&path, vec![1; pages * PAGE])?;
-    let file = File::open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
-}
-
-fn unmerge(map: &mut Map) -> Result<()> {
-    map.advise(Advice::LinuxMergeable)?;
-    let ksm = Ksm::run()?;
-    let first = ksm.scans()?;
-    while ksm.scans()? < first + 3 {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    ensure!(ksm.merged()?.0 > 0, "KSM merged nothing");
-    map.advise(Advice::LinuxUnmergeable)
-}
-
-/// How long the forced copies of a round take at least, in nanoseconds.
-fn time(pages: usize, rounds: usize) -> Result<usize> {
-    let mut map = Map::guarded(pages)?;
-    map.advise(Advice::LinuxNoHugepage)?;
-    fill(&mut map);
-    let mut least = Duration::MAX;
-    for _ in 0..rounds {
-        let child = Child::start(|| {})?;
-        let start = Instant::now();
-        fill(&mut map);
-        least = least.min(start.elapsed());
-        drop(child);
-    }
+    drop(child);
+    let range = range(&map);
     map.unmap()?;
-    Ok(usize::try_from(least.as_nanos())?)
-}
-
-fn down(pages: usize) -> Result<Map> {
-    let mut map = Map::guarded(pages)?;
-    map.protect(MprotectFlags::empty())?;
-    for page in (0..pages).rev() {
-        map.protect_page(page, MprotectFlags::READ | MprotectFlags::WRITE)?;
-        map.write_page(page);
-        let child = Child::start(|| {})?;
-        map.write_page(page);
-        drop(child);
-    }
-    Ok(map)
-}
-
-/// Each thread writes its part of each area.
-fn teams(areas: usize, pages: usize, threads: usize, rounds: usize) -> Result<usize> {
-    let maps = (0..areas).map(|_| Map::guarded(pages));
-    let mut maps: Vec<Map> = maps.collect::<Result<_>>()?;
-    maps.iter_mut().for_each(fill);
-    let mut least = Duration::MAX;
-    for _ in 0..rounds {
-        let child = Child::start(|| {})?;
-        let mut shares: Vec<Vec<&mut [u8]>> = (0..threads).map(|_| Vec::new()).collect();
-        for map in &mut maps {
-            for (share, part) in shares.iter_mut().zip(map.parts(threads)) {
-                share.push(part);
-            }
-        }
-        let start = Instant::now();
-        std::thread::scope(|scope| {
-            for share in shares {
-                scope.spawn(move || write_by_turns(share));
-            }
-        });
-        least = least.min(start.elapsed());
-        drop(child);
-    }
-    maps.into_iter().try_for_each(Map::unmap)?;
-    Ok(usize::try_from(least.as_nanos())?)
-}
-
-/// Writes a page of each part, then the next one of each.
-fn write_by_turns(mut parts: Vec<&mut [u8]>) {
-    let pages = parts.first().map_or(0, |part| part.len() / PAGE);
-    for page in 0..pages {
-        for part in &mut parts {
-            if let Some(byte) = part.get_mut(page * PAGE) {
-                *byte = byte.wrapping_add(1);
-            }
-        }
-    }
-}
-
-fn scattered(areas: usize, rounds: usize) -> Result<Map> {
-    let mut map = Map::guarded(2 * areas)?;
-    map.protect_every_other(MprotectFlags::READ)?;
-    let mut write = || {
-        map.write_pages(|index, page| {
-            if index % 2 == 1 {
-                page[0] = 1;
-            }
-        });
-    };
-    write();
-    for _ in 0..rounds {
-        let child = Child::start(|| {})?;
-        write();
-        drop(child);
-    }
-    Ok(map)
-}
-
-fn threads(pages: usize, threads: usize, rounds: usize) -> Result<Map> {
-    let mut map = Map::guarded(pages)?;
-    fill(&mut map);
-    for _ in 0..rounds {
-        let child = Child::start(|| {})?;
-        std::thread::scope(|scope| {
-            for part in map.parts(threads) {
-                scope.spawn(move || {
-                    for page in part.chunks_mut(PAGE) {
-                        page[0] = page[0].wrapping_add(1);
-                    }
-                });
-            }
-        });
-        drop(child);
-    }
-    Ok(map)
+    Ok(range)
 }
