@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::experiments;
+use crate::kernel;
 use crate::lab::Lab;
 use crate::request::{Threads, VmRequest};
+use crate::ui::shown;
 use crate::vm;
 
 /// What the scenes' programs need at most.
@@ -15,7 +18,7 @@ const MEMORY_MIB: u32 = 2048;
 /// All scenes together take some twenty seconds on a quiet machine.
 const AT_MOST: Duration = Duration::from_secs(20 * 60);
 
-/// The scene that leaves files, where it leaves them in the guest, and where they go below `target/`.
+/// The scene that leaves figures, where it leaves them in the guest, and where they go below `target/`.
 const EXPERIMENTS: &str = "experiments";
 const LEFT_IN: &str = "/root/experiments";
 
@@ -25,8 +28,8 @@ pub fn run(lab: &Lab, kernel: &str, scene: Option<&str>) -> Result<u8> {
     command.extend(scene.map(|scene| ["--scene", scene]).iter().flatten());
     let leaves_files = scene.is_none_or(|scene| scene == EXPERIMENTS);
     let target = lab.target.join(EXPERIMENTS);
-    let fetches = leaves_files.then(|| (LEFT_IN.into(), target));
-    vm::run(
+    let fetches = leaves_files.then(|| (LEFT_IN.into(), target.clone()));
+    let status = vm::run(
         lab,
         VmRequest {
             memory_mib: MEMORY_MIB,
@@ -36,5 +39,13 @@ pub fn run(lab: &Lab, kernel: &str, scene: Option<&str>) -> Result<u8> {
             timeout: Some(AT_MOST),
             ..VmRequest::new(kernel, &command)
         },
-    )
+    )?;
+    if leaves_files && status == 0 {
+        let page = experiments::draw(&target, &kernel::named(lab, kernel)?.release)?;
+        println!(
+            "The plots, their numbers and a page with everything: {}",
+            shown(&page)
+        );
+    }
+    Ok(status)
 }

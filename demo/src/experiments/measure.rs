@@ -12,6 +12,8 @@ use workloads::{layout_of, Workload};
 pub struct Sample {
     /// The step in words.
     pub step: String,
+    /// How deep it recursed, in calls.
+    pub depth: u64,
     /// What `app` answered: bytes in live blocks, or the stack that a recursion took.
     pub answer: u64,
     /// What the module said.
@@ -45,19 +47,20 @@ impl Subject {
             app: Workload::start::<&str>("app", &[])?,
             samples: Vec::new(),
         };
-        subject.measure("start", 0)?;
+        subject.measure("start", 0, 0)?;
         Ok(subject)
     }
 
     /// Does a step and measures.
     pub fn step(&mut self, words: &str, step: &str) -> Result<()> {
         let answer = self.app.ask(step)?.parse()?;
-        self.measure(words, answer)
+        let depth = step.strip_prefix("recurse:").map_or(Ok(0), str::parse)?;
+        self.measure(words, depth, answer)
     }
 
     /// Asks the module, and compares each of its figures with `/proc` and with what the program
     /// knows itself.
-    fn measure(&mut self, words: &str, answer: u64) -> Result<()> {
+    fn measure(&mut self, words: &str, depth: u64, answer: u64) -> Result<()> {
         let end_of_heap: u64 = self.app.ask("break")?.parse()?;
         let layout = layout_of(self.app.pid())?.layout;
         ensure!(
@@ -73,6 +76,7 @@ impl Subject {
         );
         self.samples.push(Sample {
             step: words.to_owned(),
+            depth,
             answer,
             layout,
         });
@@ -80,13 +84,15 @@ impl Subject {
     }
 }
 
-/// All samples as comma-separated values; sizes in bytes.
+/// All samples as comma-separated values, which `xtask` reads to draw them; sizes in bytes.
 pub fn csv(samples: &[Sample]) -> String {
     let mut text =
-        "step,answer,vmas,heap,stack,anonymous_mappings,rss,total_vm,page_tables\n".to_owned();
+        "step,depth,answer,vmas,heap,stack,anonymous_mappings,rss,total_vm,page_tables\n"
+            .to_owned();
     for sample in samples {
         let layout = &sample.layout;
         let row = [
+            sample.depth,
             sample.answer,
             layout.vma_count,
             sample.heap(),

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `malloc` and recursion do to an address space: measured with `vm_layout` after each step,
-//! checked against `/proc`, and drawn.
+//! and checked against `/proc`.
 //!
-//! The scene leaves CSV, SVG, PNG and a page that shows them all in [`FOLDER`]; the lab brings
-//! them to the host. A title states a finding only if the finding was checked in this run.
+//! The scene leaves CSV in [`FOLDER`], once everything was found as it must be; the lab brings that
+//! to the host and draws it there.
 
-mod chart;
-mod figure;
 mod findings;
 mod measure;
-mod page;
-mod steps;
 
 use std::fs;
 use std::path::Path;
@@ -19,21 +15,9 @@ use anyhow::{Context, Result};
 use workloads::{Module, SysSetting, Workload};
 
 use crate::narrator::Narrator;
-use figure::Figure;
-use measure::Sample;
 
 /// Where the results are left.
 const FOLDER: &str = "/root/experiments";
-
-/// An experiment that was run.
-struct Experiment {
-    /// The name of its files.
-    name: &'static str,
-    /// What was done and how it is to be read.
-    text: &'static str,
-    samples: Vec<Sample>,
-    figure: Box<dyn Figure>,
-}
 
 pub fn play(narrator: &Narrator) -> Result<()> {
     narrator.say(
@@ -46,18 +30,17 @@ pub fn play(narrator: &Narrator) -> Result<()> {
         .then(|| SysSetting::huge_pages("never"))
         .transpose()?;
     let experiments = [
-        findings::heap(narrator)?,
-        findings::stack(narrator)?,
-        findings::steps(narrator)?,
+        ("heap", findings::heap(narrator)?),
+        ("stack", findings::stack(narrator)?),
+        ("steps", findings::steps(narrator)?),
     ];
     fs::create_dir_all(FOLDER)?;
-    for experiment in &experiments {
-        write(experiment).with_context(|| format!("writing {}", experiment.name))?;
+    for (name, samples) in &experiments {
+        let path = Path::new(FOLDER).join(format!("{name}.csv"));
+        fs::write(&path, measure::csv(samples))
+            .with_context(|| format!("writing {}", path.display()))?;
     }
-    let page = page::render(&experiments)?;
-    fs::write(Path::new(FOLDER).join("index.html"), page)?;
-    narrator
-        .say("The plots, their numbers and a page with everything: target/experiments/index.html");
+    narrator.say("Their numbers are written; the lab draws them on the host.");
     Ok(())
 }
 
@@ -72,12 +55,4 @@ fn show_report(narrator: &Narrator) -> Result<()> {
         .iter()
         .all(|label| shown.lines().any(|line| line.starts_with(label)));
     narrator.check("the report is in the kernel log", has_all)
-}
-
-fn write(experiment: &Experiment) -> Result<()> {
-    let path = |extension| Path::new(FOLDER).join(format!("{}.{extension}", experiment.name));
-    fs::write(path("csv"), measure::csv(&experiment.samples))?;
-    fs::write(path("svg"), figure::svg(&*experiment.figure)?)?;
-    fs::write(path("png"), figure::png(&*experiment.figure)?)?;
-    Ok(())
 }

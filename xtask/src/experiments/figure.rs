@@ -6,7 +6,7 @@
 
 use std::sync::Once;
 
-use anyhow::{anyhow, Result};
+use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::register_font;
@@ -139,7 +139,7 @@ fn shrunk(pixels: &[u8], width: usize, by: usize) -> Vec<u8> {
     small
 }
 
-/// The guest has no fonts; DejaVu comes with the program. It also tells how wide a text is, in
+/// A host may have no fonts; DejaVu comes with the program. It also tells how wide a text is, in
 /// either format.
 fn prepare_fonts() {
     static ONCE: Once = Once::new();

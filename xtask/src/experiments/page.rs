@@ -2,11 +2,11 @@
 //! One page with everything, that needs nothing else.
 
 use anyhow::Result;
-use maud::{html, Markup, PreEscaped, DOCTYPE};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::figure;
-use super::measure::Sample;
-use super::Experiment;
+use super::plots::Plot;
+use super::samples::Sample;
 
 const STYLE: &str = "
 body { font: 16px/1.5 sans-serif; color: #222; background: #fff; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }
@@ -17,13 +17,12 @@ th, td { padding: 0.1rem 0.6rem; text-align: right; border-bottom: 1px solid #dd
 th:first-child, td:first-child { text-align: left }
 summary { cursor: pointer }";
 
-/// The page.
-pub fn render(experiments: &[Experiment]) -> Result<String> {
-    let sections = experiments
+/// The page of plots by the names of their files, measured on a kernel of that release.
+pub fn render(plots: &[(&str, Plot)], release: &str) -> Result<String> {
+    let sections = plots
         .iter()
-        .map(section)
+        .map(|(name, plot)| section(name, plot))
         .collect::<Result<Vec<_>>>()?;
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -36,7 +35,7 @@ pub fn render(experiments: &[Experiment]) -> Result<String> {
             body {
                 h1 { "Experiments with an address space" }
                 p {
-                    "Measured on Linux " (kernel.trim()) " with the module vm_layout, which was "
+                    "Measured on Linux " (release) " with the module vm_layout, which was "
                     "loaded after each step of the program app. Each figure was equal to what "
                     "/proc said at the same moment."
                 }
@@ -47,15 +46,15 @@ pub fn render(experiments: &[Experiment]) -> Result<String> {
     Ok(page.into_string())
 }
 
-fn section(experiment: &Experiment) -> Result<Markup> {
-    let svg = figure::svg(&*experiment.figure)?;
+fn section(name: &str, plot: &Plot) -> Result<Markup> {
+    let svg = figure::svg(&*plot.figure)?;
     Ok(html! {
         section {
-            figure role="img" aria-label=(experiment.figure.description()) { (PreEscaped(svg)) }
-            p { (experiment.text) }
+            figure role="img" aria-label=(plot.figure.description()) { (PreEscaped(svg)) }
+            p { (plot.text) }
             details {
-                summary { "The numbers, in KiB (" (experiment.name) ".csv has bytes)" }
-                (table(&experiment.samples))
+                summary { "The numbers, in KiB (" (name) ".csv has bytes)" }
+                (table(&plot.samples))
             }
         }
     })
@@ -74,12 +73,12 @@ fn table(samples: &[Sample]) -> Markup {
                 tr {
                     td { (sample.step) }
                     td { (kib(sample.answer)) }
-                    td { (sample.layout.vma_count) }
-                    td { (kib(sample.heap())) }
-                    td { (kib(sample.stack())) }
-                    td { (kib(sample.layout.anonymous_bytes())) }
-                    td { (kib(sample.rss())) }
-                    td { (kib(sample.layout.page_tables)) }
+                    td { (sample.vmas) }
+                    td { (kib(sample.heap)) }
+                    td { (kib(sample.stack)) }
+                    td { (kib(sample.mappings)) }
+                    td { (kib(sample.rss)) }
+                    td { (kib(sample.page_tables)) }
                 }
             }
         }

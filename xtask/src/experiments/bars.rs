@@ -5,8 +5,8 @@ use anyhow::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figure::{drawing, Canvas, Figure, BLUE, GREY, INK};
-use super::measure::Sample;
+use super::figure::{BLUE, Canvas, Figure, GREY, INK, drawing};
+use super::samples::Sample;
 
 const WIDTH: i32 = 760;
 /// What the title and the columns' heads take.
@@ -27,28 +27,28 @@ struct Column {
 const SHOWN: [Column; 3] = [
     Column {
         head: ["VMAs", "(number)"],
-        value: |sample| sample.layout.vma_count as f64,
+        value: |sample| sample.vmas as f64,
         decimals: 0,
     },
     Column {
         head: ["resident memory", "(MiB)"],
-        value: |sample| sample.rss() as f64 / (1 << 20) as f64,
+        value: |sample| sample.rss as f64 / (1 << 20) as f64,
         decimals: 1,
     },
     Column {
         head: ["page tables", "(KiB)"],
-        value: |sample| sample.layout.page_tables as f64 / 1024.0,
+        value: |sample| sample.page_tables as f64 / 1024.0,
         decimals: 0,
     },
 ];
 
 /// See the module.
-pub struct Steps {
+pub struct Bars {
     title: Vec<String>,
     rows: Vec<(String, [f64; 3])>,
 }
 
-impl Steps {
+impl Bars {
     pub fn new(title: &[&str], samples: &[Sample]) -> Self {
         let row = |sample: &Sample| {
             let values = SHOWN.map(|column| (column.value)(sample));
@@ -65,44 +65,17 @@ impl Steps {
         B::ErrorType: 'static,
     {
         canvas.title(&self.title)?;
-        let text = |text: &str, size, colour: &RGBColor, (x, y), side| {
-            let style = canvas.font(size).color(colour);
-            let style = style.pos(Pos::new(side, VPos::Center));
-            canvas
-                .area
-                .draw_text(text, &style, canvas.at(x, y))
-                .map_err(drawing)
-        };
         for (index, (step, _)) in self.rows.iter().enumerate() {
             let step = format!("{}. {step}", index + 1);
-            text(&step, 14, &INK, (16, middle(index)), HPos::Left)?;
+            text(canvas, &step, &INK, (16, middle(index)))?;
         }
         for ((column, shown), x) in SHOWN.iter().enumerate().zip(COLUMNS) {
             for (line, head) in shown.head.iter().enumerate() {
-                let y = HEAD - 34 + 17 * line as i32;
-                text(
-                    head,
-                    14,
-                    if line == 0 { &INK } else { &GREY },
-                    (x, y),
-                    HPos::Left,
-                )?;
+                let colour = if line == 0 { &INK } else { &GREY };
+                text(canvas, head, colour, (x, HEAD - 34 + 17 * line as i32))?;
             }
-            let longest = self
-                .rows
-                .iter()
-                .map(|row| row.1[column])
-                .fold(1.0, f64::max);
-            for (index, (_, values)) in self.rows.iter().enumerate() {
-                let value = values[column];
-                let length = (value / longest * f64::from(LONGEST)) as i32;
-                let y = middle(index);
-                let corners = [canvas.at(x, y - 9), canvas.at(x + length, y + 9)];
-                let bar = Rectangle::new(corners, BLUE.filled());
-                canvas.area.draw(&bar).map_err(drawing)?;
-                let number = format!("{value:.*}", shown.decimals);
-                text(&number, 14, &INK, (x + length + 6, y), HPos::Left)?;
-            }
+            let values: Vec<f64> = self.rows.iter().map(|row| row.1[column]).collect();
+            draw_column(canvas, &values, shown.decimals, x)?;
             let ends = vec![canvas.at(x, HEAD - 4), canvas.at(x, self.height() - FOOT)];
             let axis = PathElement::new(ends, INK.stroke_width(canvas.px(1)));
             canvas.area.draw(&axis).map_err(drawing)?;
@@ -115,12 +88,57 @@ impl Steps {
     }
 }
 
+/// A bar with its number in each row, from `x` on.
+fn draw_column<B: DrawingBackend>(
+    canvas: &Canvas<'_, B>,
+    values: &[f64],
+    decimals: usize,
+    x: i32,
+) -> Result<()>
+where
+    B::ErrorType: 'static,
+{
+    let longest = values.iter().copied().fold(1.0, f64::max);
+    for (index, value) in values.iter().enumerate() {
+        let length = (value / longest * f64::from(LONGEST)) as i32;
+        let y = middle(index);
+        let corners = [canvas.at(x, y - 9), canvas.at(x + length, y + 9)];
+        let bar = Rectangle::new(corners, BLUE.filled());
+        canvas.area.draw(&bar).map_err(drawing)?;
+        text(
+            canvas,
+            &format!("{value:.decimals$}"),
+            &INK,
+            (x + length + 6, y),
+        )?;
+    }
+    Ok(())
+}
+
+/// A text whose left end has its middle at a place.
+fn text<B: DrawingBackend>(
+    canvas: &Canvas<'_, B>,
+    text: &str,
+    colour: &RGBColor,
+    (x, y): (i32, i32),
+) -> Result<()>
+where
+    B::ErrorType: 'static,
+{
+    let style = canvas.font(14).color(colour);
+    let style = style.pos(Pos::new(HPos::Left, VPos::Center));
+    canvas
+        .area
+        .draw_text(text, &style, canvas.at(x, y))
+        .map_err(drawing)
+}
+
 /// The middle of a row.
 fn middle(index: usize) -> i32 {
     HEAD + ROW * index as i32 + ROW / 2
 }
 
-impl Figure for Steps {
+impl Figure for Bars {
     fn size(&self) -> (u32, u32) {
         (WIDTH as u32, self.height() as u32)
     }

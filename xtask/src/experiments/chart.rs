@@ -6,7 +6,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figure::{drawing, Canvas, Figure, BLUE, GREY, GRID, INK, VERMILION};
+use super::figure::{BLUE, Canvas, Figure, GREY, GRID, INK, VERMILION, drawing};
 
 const SIZE: (u32, u32) = (760, 470);
 /// What the title takes.
@@ -155,31 +155,64 @@ impl Chart {
             .map_err(drawing)?;
         let at = |x: f64, y: f64| chart.backend_coord(&(x, y));
         for note in &self.notes {
-            let line = PathElement::new(
-                vec![at(note.x, 0.0), at(note.x, y_end)],
-                GREY.stroke_width(canvas.px(1)),
-            );
-            canvas.area.draw(&line).map_err(drawing)?;
-            let (x, y) = at(note.x, y_end);
-            for (text, side, gap) in [(&note.left, HPos::Right, -8), (&note.right, HPos::Left, 8)] {
-                let style = canvas.font(14).color(&GREY).pos(Pos::new(side, VPos::Top));
-                let place = (x + canvas.at(gap, 0).0, y + canvas.at(0, 4).1);
-                canvas
-                    .area
-                    .draw_text(text, &style, place)
-                    .map_err(drawing)?;
-            }
+            draw_note(canvas, note, [at(note.x, 0.0), at(note.x, y_end)])?;
         }
         for series in &self.series {
             let places: Vec<_> = series.points.iter().map(|(x, y)| at(*x, *y)).collect();
-            draw_series(canvas, series, &places)?;
+            draw_line(canvas, series, &places)?;
+            draw_markers(canvas, series, &places)?;
+            if let Some(place) = places.get(series.label_at) {
+                draw_label(canvas, series, *place)?;
+            }
         }
         Ok(())
     }
 }
 
-/// Draws a line through places in pixels, and its name.
-fn draw_series<B: DrawingBackend>(
+/// Draws the border, from one place in pixels to the other, and what lies on each side.
+fn draw_note<B: DrawingBackend>(
+    canvas: &Canvas<'_, B>,
+    note: &Note,
+    [bottom, top]: [(i32, i32); 2],
+) -> Result<()>
+where
+    B::ErrorType: 'static,
+{
+    let line = PathElement::new(vec![bottom, top], GREY.stroke_width(canvas.px(1)));
+    canvas.area.draw(&line).map_err(drawing)?;
+    for (text, side, gap) in [(&note.left, HPos::Right, -8), (&note.right, HPos::Left, 8)] {
+        let style = canvas.font(14).color(&GREY).pos(Pos::new(side, VPos::Top));
+        let (dx, dy) = canvas.at(gap, 4);
+        let place = (top.0 + dx, top.1 + dy);
+        canvas
+            .area
+            .draw_text(text, &style, place)
+            .map_err(drawing)?;
+    }
+    Ok(())
+}
+
+/// Joins places in pixels.
+fn draw_line<B: DrawingBackend>(
+    canvas: &Canvas<'_, B>,
+    series: &Series,
+    places: &[(i32, i32)],
+) -> Result<()>
+where
+    B::ErrorType: 'static,
+{
+    let stroke = series.colour().stroke_width(canvas.px(2));
+    let px = |length| canvas.px(length) as i32;
+    let dashes = |on, off| DashedPathElement::new(places.iter().copied(), px(on), px(off), stroke);
+    match series.dash {
+        Dash::Solid => canvas.area.draw(&PathElement::new(places, stroke)),
+        Dash::Dashed => canvas.area.draw(&dashes(9, 5)),
+        Dash::Dotted => canvas.area.draw(&dashes(2, 5)),
+    }
+    .map_err(drawing)
+}
+
+fn draw_markers<B: DrawingBackend>(
     canvas: &Canvas<'_, B>,
     series: &Series,
     places: &[(i32, i32)],
@@ -188,53 +221,46 @@ where
     B::ErrorType: 'static,
 {
     let colour = series.colour();
-    let stroke = colour.stroke_width(canvas.px(2));
-    let px = |length| canvas.px(length) as i32;
-    let places = || places.iter().copied();
-    match series.dash {
-        Dash::Solid => canvas
-            .area
-            .draw(&PathElement::new(places().collect::<Vec<_>>(), stroke)),
-        Dash::Dashed => canvas
-            .area
-            .draw(&DashedPathElement::new(places(), px(9), px(5), stroke)),
-        Dash::Dotted => canvas
-            .area
-            .draw(&DashedPathElement::new(places(), px(2), px(5), stroke)),
-    }
-    .map_err(drawing)?;
-    for place in places() {
+    let size = canvas.px(4) as i32;
+    for &(x, y) in places {
         match series.marker {
             Marker::None => Ok(()),
             Marker::Disc => canvas
                 .area
-                .draw(&Circle::new(place, px(4), colour.filled())),
+                .draw(&Circle::new((x, y), size, colour.filled())),
             Marker::Square => {
-                let corners = [
-                    (place.0 - px(4), place.1 - px(4)),
-                    (place.0 + px(4), place.1 + px(4)),
-                ];
+                let corners = [(x - size, y - size), (x + size, y + size)];
+                let border = colour.stroke_width(canvas.px(2));
                 // Hollow, so that it can be told from a disc without its colour.
                 canvas
                     .area
                     .draw(&Rectangle::new(corners, WHITE.filled()))
-                    .and_then(|()| canvas.area.draw(&Rectangle::new(corners, stroke)))
+                    .and_then(|()| canvas.area.draw(&Rectangle::new(corners, border)))
             }
         }
         .map_err(drawing)?;
     }
-    if let Some(place) = places().nth(series.label_at) {
-        let style = canvas.bold(14).color(&colour);
-        let (anchor, dx, dy) = match series.side {
-            Side::Above => (Pos::new(HPos::Right, VPos::Bottom), -6, -8),
-            Side::Below => (Pos::new(HPos::Left, VPos::Top), 10, 4),
-        };
-        let (dx, dy) = canvas.at(dx, dy);
-        let beside = (place.0 + dx, place.1 + dy);
-        canvas
-            .area
-            .draw_text(&series.label, &style.pos(anchor), beside)
-            .map_err(drawing)?;
-    }
     Ok(())
+}
+
+/// Writes the line's name beside one of its places.
+fn draw_label<B: DrawingBackend>(
+    canvas: &Canvas<'_, B>,
+    series: &Series,
+    place: (i32, i32),
+) -> Result<()>
+where
+    B::ErrorType: 'static,
+{
+    let style = canvas.bold(14).color(&series.colour());
+    let (anchor, dx, dy) = match series.side {
+        Side::Above => (Pos::new(HPos::Right, VPos::Bottom), -6, -8),
+        Side::Below => (Pos::new(HPos::Left, VPos::Top), 10, 4),
+    };
+    let (dx, dy) = canvas.at(dx, dy);
+    let beside = (place.0 + dx, place.1 + dy);
+    canvas
+        .area
+        .draw_text(&series.label, &style.pos(anchor), beside)
+        .map_err(drawing)
 }
