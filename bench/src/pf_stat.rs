@@ -123,8 +123,6 @@ fn faults() -> Result<()> {
     let (mut plain, mut tracked, mut others, mut peer) = (vec![], vec![], vec![], vec![]);
     per_fault()?;
     for round in 0..ROUNDS {
-        // The baseline is taken before and after: the machine is shared and drifts.
-        let before = per_fault()?;
         let mut sides: [Side; 3] = [
             (&mut tracked, || per_fault_tracking(NAME)),
             (&mut others, || per_fault_tracking("another")),
@@ -133,15 +131,7 @@ fn faults() -> Result<()> {
         if round % 2 == 1 {
             sides.reverse();
         }
-        let mut times = Vec::new();
-        for (added, measure) in sides {
-            times.push((added, measure()?));
-        }
-        let base = (before + per_fault()?) / 2.0;
-        plain.push(base);
-        for (added, time) in times {
-            added.push(time - base);
-        }
+        plain.push(added_by(sides)?);
     }
     let peer = median(peer);
     let row = |side: &str, added: f64, goal: &str| {
@@ -162,6 +152,21 @@ fn faults() -> Result<()> {
         ],
     );
     Ok(())
+}
+
+/// Measures each side once and notes what it adds to the baseline, which is returned.
+fn added_by(sides: [Side; 3]) -> Result<f64> {
+    // The baseline is taken before and after: the machine is shared and drifts.
+    let before = per_fault()?;
+    let mut times = Vec::new();
+    for (added, measure) in sides {
+        times.push((added, measure()?));
+    }
+    let base = (before + per_fault()?) / 2.0;
+    for (added, time) in times {
+        added.push(time - base);
+    }
+    Ok(base)
 }
 
 /// Nanoseconds that a forced copy takes when eight threads make them, by turns in so many areas.

@@ -70,26 +70,10 @@ fn kinds(narrator: &Narrator) -> Result<()> {
     ];
     let holder = Workload::start("holder", &steps)?;
     holder.stop()?;
-    let call = Memuse::new();
-    let mut sum = 0;
-    for kind in Kind::EACH {
-        let bytes = call.bytes(holder.pid(), kind)?;
-        println!(
-            "  {:>2}  {:<14}{bytes:>12}",
-            kind.number(),
-            format!("{kind:?}")
-        );
-        sum += if Kind::PARTS.contains(&kind) {
-            bytes
-        } else {
-            0
-        };
-    }
-    println!();
-    let all = call.bytes(holder.pid(), Kind::All)?;
-    narrator.check("the parts add up to all", sum == all)?;
+    let all = parts_add_up(narrator, holder.pid())?;
     let smaps = proc::kinds::present(holder.pid())?;
     let resident = smaps.get(&Kind::All).context("smaps is empty")?;
+    let call = Memuse::new();
     let agrees = Kind::PARTS
         .into_iter()
         .try_fold(*resident == all, |agrees, kind| {
@@ -97,4 +81,25 @@ fn kinds(narrator: &Narrator) -> Result<()> {
             anyhow::Ok(agrees && call.bytes(holder.pid(), kind)? == theirs)
         })?;
     narrator.check("smaps agrees with each", agrees)
+}
+
+/// Shows the bytes of each kind, and returns all that are present.
+fn parts_add_up(narrator: &Narrator, pid: u32) -> Result<u64> {
+    let call = Memuse::new();
+    let mut sum = 0;
+    for kind in Kind::EACH {
+        let bytes = call.bytes(pid, kind)?;
+        println!(
+            "  {:>2}  {:<14}{bytes:>12}",
+            kind.number(),
+            format!("{kind:?}")
+        );
+        if Kind::PARTS.contains(&kind) {
+            sum += bytes;
+        }
+    }
+    println!();
+    let all = call.bytes(pid, Kind::All)?;
+    narrator.check("the parts add up to all", sum == all)?;
+    Ok(all)
 }

@@ -85,22 +85,9 @@ fn against_user_space(info: &mut MemoryInfo, peer: &mut Peer) -> Result<()> {
         for pages in PAGES {
             let _holder = contents.holder(pages, &[])?;
             agree(info, peer, contents.duplicates(pages))?;
-            let [ours, theirs] = times(info, peer)?;
+            let times = times(info, peer)?;
             locks.push(longest_lock()?);
-            let per_page =
-                |time: Duration, base| time.saturating_sub(base).as_nanos() as f64 / pages as f64;
-            let (our_page, their_page) = (per_page(ours, base[0]), per_page(theirs, base[1]));
-            rows.push(vec![
-                contents.title.to_owned(),
-                pages.to_string(),
-                milliseconds(ours),
-                milliseconds(theirs),
-                format!("{:.1}", ratio(theirs, ours)),
-                format!("{our_page:.0}"),
-                format!("{their_page:.0}"),
-                format!("{:.1}", their_page / our_page.max(1.0)),
-                format!("{:.0}", contents.goal),
-            ]);
+            rows.push(row(contents, pages, times, base));
         }
     }
     print(
@@ -110,17 +97,7 @@ fn against_user_space(info: &mut MemoryInfo, peer: &mut Peer) -> Result<()> {
             milliseconds(base[0]),
             milliseconds(base[1]),
         ),
-        &[
-            "contents",
-            "pages",
-            "ours ms",
-            "peer ms",
-            "ratio",
-            "ours ns/page",
-            "peer ns/page",
-            "ratio/page",
-            "goal",
-        ],
+        &HEAD,
         &rows,
     );
     println!(
@@ -128,6 +105,41 @@ fn against_user_space(info: &mut MemoryInfo, peer: &mut Peer) -> Result<()> {
         milliseconds(locks.into_iter().max().unwrap_or_default())
     );
     Ok(())
+}
+
+const HEAD: [&str; 9] = [
+    "contents",
+    "pages",
+    "ours ms",
+    "peer ms",
+    "ratio",
+    "ours ns/page",
+    "peer ns/page",
+    "ratio/page",
+    "goal",
+];
+
+/// Our time and the peer's, and what is left of them for each page without the time at the base.
+fn row(
+    contents: &Contents,
+    pages: u64,
+    [ours, theirs]: [Duration; 2],
+    base: [Duration; 2],
+) -> Vec<String> {
+    let per_page =
+        |time: Duration, base| time.saturating_sub(base).as_nanos() as f64 / pages as f64;
+    let (our_page, their_page) = (per_page(ours, base[0]), per_page(theirs, base[1]));
+    vec![
+        contents.title.to_owned(),
+        pages.to_string(),
+        milliseconds(ours),
+        milliseconds(theirs),
+        format!("{:.1}", ratio(theirs, ours)),
+        format!("{our_page:.0}"),
+        format!("{their_page:.0}"),
+        format!("{:.1}", their_page / our_page.max(1.0)),
+        format!("{:.0}", contents.goal),
+    ]
 }
 
 fn times(info: &mut MemoryInfo, peer: &mut Peer) -> Result<[Duration; 2]> {
@@ -166,20 +178,7 @@ fn beside_ksm(info: &mut MemoryInfo) -> Result<()> {
         let _holder = contents.holder(PAGES, &["mergeable"])?;
         let [ours] = alternate(ROUNDS, [&mut || Ok(info.reset()?)])?;
         let Duplicates { pages, groups } = info.program(NAME.as_bytes())?.duplicates;
-        let start = Instant::now();
-        let ksm = Ksm::run()?;
-        let first = ksm.scans()?;
-        // Three scans see every page unchanged twice and then merge it.
-        while ksm.scans()? < first + 3 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let theirs = start.elapsed();
-        ensure!(
-            ksm.merged()? == (pages, groups),
-            "KSM merged {:?}, not {:?}",
-            ksm.merged()?,
-            (pages, groups)
-        );
+        let theirs = merging((pages, groups))?;
         rows.push(vec![
             contents.title.to_owned(),
             PAGES.to_string(),
@@ -202,4 +201,22 @@ fn beside_ksm(info: &mut MemoryInfo) -> Result<()> {
         &rows,
     );
     Ok(())
+}
+
+/// How long KSM takes to merge that many pages into that many.
+fn merging(expected: (u64, u64)) -> Result<Duration> {
+    let start = Instant::now();
+    let ksm = Ksm::run()?;
+    let first = ksm.scans()?;
+    // Three scans see every page unchanged twice and then merge it.
+    while ksm.scans()? < first + 3 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let time = start.elapsed();
+    let merged = ksm.merged()?;
+    ensure!(
+        merged == expected,
+        "KSM merged {merged:?}, not {expected:?}"
+    );
+    Ok(time)
 }
