@@ -13,8 +13,8 @@ use core::{
 };
 use kernel::{bindings, page::PAGE_SIZE, prelude::*, uaccess::UserSliceWriter};
 use model::{
-    memory_info::Output,
     sort::{Records, Scratch, BUCKETS, FEW},
+    text::Output,
 };
 use pin_init::init_zeroed;
 

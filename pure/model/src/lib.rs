@@ -27,5 +27,6 @@ pub mod pte;
 pub mod quota;
 pub mod sort;
 pub mod table;
+pub mod text;
 pub mod till;
 pub mod word;

@@ -3,7 +3,7 @@
 
 use crate::{
     ledger::Folded,
-    memory_info::{write_name, Output},
+    text::{write_name, Output},
 };
 use core::fmt;
 

@@ -147,7 +147,8 @@ fn unescape(name: &[u8]) -> Result<Vec<u8>, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::memory_info::{write_line, Figures, Output};
+    use model::memory_info::{write_line, Figures};
+    use model::text::Output;
     use proptest::prelude::*;
 
     const SSHD: &[u8] = b"sshd, total: 7845, valid: 75, invalid: 7770, may_be_shared: 4, \

@@ -2,7 +2,8 @@
 //! Commands and lines of `/proc/memory_info`.
 
 use crate::support::cases;
-use model::memory_info::{write_line, Allowance, Command, Figures, Output, COMMAND_MAX, NAME_MAX};
+use model::memory_info::{write_line, Allowance, Command, Figures, COMMAND_MAX, NAME_MAX};
+use model::text::Output;
 use proptest::prelude::*;
 use std::fmt;
 
