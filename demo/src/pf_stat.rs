@@ -32,7 +32,7 @@ fn transcript(narrator: &Narrator) -> Result<()> {
     narrator
         .say("The program has ended; its areas stay as they were. They are those of its own maps:");
     let maps = std::fs::read_to_string("/tmp/maps")?;
-    let is_same = |area: &pf_stat::Area| {
+    let is_same = |area: &pf_stat::AreaFaults| {
         let (start, end) = (area.addresses.start, area.addresses.end);
         maps.contains(&format!("{start:x}-{end:x} "))
     };

@@ -20,8 +20,8 @@ use kernel::{bindings, mm::Mm, prelude::*, sync::aref::ARef};
 use kx_base::{new_raw_lock, rawlock::RawLock};
 use kx_mm::mm;
 use model::{
+    area::Span,
     generation::Membership,
-    ledger::Area,
     members::{self, Found, Line, Lines, WAYS},
     quota::{Quota, OWN},
 };
@@ -81,7 +81,7 @@ impl<'a> ExitingMm<'a> {
 
     /// Writes its areas that end above `from` to `list`, as far as they fit, and returns how many
     /// they are. Fit for probes.
-    pub(crate) fn areas(&self, from: u64, list: &mut [Area]) -> usize {
+    pub(crate) fn areas(&self, from: u64, list: &mut [Span]) -> usize {
         // SAFETY: The type's promise: nobody can change the areas.
         unsafe { mm::areas(self.0, from, list) }
     }

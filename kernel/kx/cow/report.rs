@@ -13,7 +13,10 @@ use kernel::{
 };
 use kx_base::sched;
 use kx_mm::mm::{AreasGuard, AreasVersion};
-use model::ledger::{find, fold, Area, Bucket, Faults, Folded, Place, Rest, Tally};
+use model::{
+    area::Span,
+    ledger::{find, fold, Bucket, Faults, Folded, Place, Rest, Tally},
+};
 
 /// Buckets for which there is room at first, and how many more than there were when that is not
 /// enough.
@@ -28,7 +31,7 @@ pub struct Tracked(pub(super) Arc<Program>);
 /// The counts of a generation.
 pub struct Report<T> {
     /// The root's areas, the first [`MAX_AREAS`] by address.
-    pub areas: KVec<Area>,
+    pub areas: KVec<Span>,
     /// What belongs to each; more than there are areas.
     pub tallies: KVec<T>,
     /// All counts, and those of no area.
@@ -41,7 +44,7 @@ struct Taken {
     /// If it is alive.
     root: Option<ARef<Mm>>,
     /// The first [`MAX_AREAS`].
-    areas: KVec<Area>,
+    areas: KVec<Span>,
     /// Of which version the areas are, if the root is alive.
     version: Option<AreasVersion>,
     buckets: KVVec<Bucket>,
@@ -211,7 +214,7 @@ impl Taken {
         let guard = AreasGuard::lock(&mm)?;
         let version = AreasVersion::of(&mm);
         if version.is_none() || version != self.version {
-            self.areas.resize(MAX_AREAS, Area::default(), GFP_KERNEL)?;
+            self.areas.resize(MAX_AREAS, Span::default(), GFP_KERNEL)?;
             let found = guard.read(0, &mut self.areas);
             self.areas.truncate(found);
             self.version = version;

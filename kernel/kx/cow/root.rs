@@ -11,7 +11,10 @@ use kernel::{
     sync::aref::ARef,
 };
 use kx_mm::mm::{area_start, AreasVersion};
-use model::ledger::{self, Area, Place};
+use model::{
+    area::Span,
+    ledger::{self, Place},
+};
 
 /// Most areas that are reported.
 pub const MAX_AREAS: usize = 128;
@@ -62,28 +65,28 @@ impl Root {
 
 /// Whether an address that is in none of these, the first areas of an address space, may be in one
 /// that is not listed.
-pub(super) fn may_be_beyond(areas: &[Area], address: u64) -> bool {
+pub(super) fn may_be_beyond(areas: &[Span], address: u64) -> bool {
     areas.len() >= MAX_AREAS && areas.last().is_some_and(|last| address >= last.end)
 }
 
 /// Areas that are kept, ascending: the first [`MAX_AREAS`]. Fit for probes.
 pub(super) struct Kept {
-    list: KVec<Area>,
+    list: KVec<Span>,
     len: usize,
 }
 
 impl Kept {
     pub(super) fn new() -> Result<Self> {
-        let list = KVec::from_elem(Area::default(), MAX_AREAS, GFP_KERNEL_ACCOUNT)?;
+        let list = KVec::from_elem(Span::default(), MAX_AREAS, GFP_KERNEL_ACCOUNT)?;
         Ok(Self { list, len: 0 })
     }
 
-    pub(super) fn as_slice(&self) -> &[Area] {
+    pub(super) fn as_slice(&self) -> &[Span] {
         self.list.get(..self.len).unwrap_or_default()
     }
 
     /// Keeps others.
-    pub(super) fn set(&mut self, areas: &[Area]) {
+    pub(super) fn set(&mut self, areas: &[Span]) {
         for (to, from) in self.list.iter_mut().zip(areas) {
             *to = *from;
         }

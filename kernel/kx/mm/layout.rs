@@ -9,7 +9,10 @@ use crate::{
     sys,
 };
 use kernel::{error::from_err_ptr, ffi::c_int, mm::virt::flags, page::PAGE_SIZE, prelude::*};
-use model::layout::{shown_name, Permissions, Segments, Span, Vma, NAME_MAX};
+use model::{
+    area::Span,
+    layout::{shown_name, Permissions, Segments, Vma, NAME_MAX},
+};
 
 /// Pages that are present, as the second field of `/proc/PID/statm` has them: hugetlb pages are
 /// accounted for elsewhere.

@@ -13,8 +13,8 @@ pub use kernel::mm::{virt::VmaRef, Mm, MmWithUser};
 use kernel::{bindings, error::to_result, prelude::*, types::NotThreadSafe};
 use kx_base::sched;
 use model::{
-    ledger::Area,
-    memuse::{self, Backing, Layout},
+    area::{Area, Backing, Span},
+    memuse::Layout,
 };
 
 /// Size of all VMAs in pages, as `/proc/PID/statm` has it first.
@@ -52,7 +52,7 @@ pub fn swapped_pages(mm: &MmWithUser) -> u64 {
 }
 
 /// What the kind of a VMA's memory depends on.
-pub fn area(vma: &VmaRef) -> memuse::Area {
+pub fn area(vma: &VmaRef) -> Area {
     // SAFETY: `vma` is valid and cannot change as it is borrowed.
     let (backing, grows_down) = unsafe {
         (
@@ -60,7 +60,7 @@ pub fn area(vma: &VmaRef) -> memuse::Area {
             sys::kx_vma_grows_down(vma.as_ptr()) != 0,
         )
     };
-    memuse::Area {
+    Area {
         range: vma.start() as u64..vma.end() as u64,
         backing: match backing {
             sys::KX_ANONYMOUS => Backing::Anonymous,
@@ -210,7 +210,7 @@ impl<'a> AreasGuard<'a> {
 
     /// Writes the areas that end above `from` to `list`, as far as they fit, and returns how many
     /// they are.
-    pub fn read(&self, from: u64, list: &mut [Area]) -> usize {
+    pub fn read(&self, from: u64, list: &mut [Span]) -> usize {
         // SAFETY: By the invariant.
         unsafe { areas(self.mm, from, list) }
     }
@@ -235,10 +235,10 @@ impl Drop for AreasGuard<'_> {
 /// # Safety
 ///
 /// Nobody may be able to change the areas during the call.
-pub unsafe fn areas(mm: &Mm, from: u64, list: &mut [Area]) -> usize {
+pub unsafe fn areas(mm: &Mm, from: u64, list: &mut [Span]) -> usize {
     let most = u32::try_from(list.len()).unwrap_or(u32::MAX);
     let to = list.as_mut_ptr().cast();
-    // SAFETY: By this function's requirements; an `Area` is two words, and `most` of them fit.
+    // SAFETY: By this function's requirements; a `Span` is two words, and `most` of them fit.
     (unsafe { sys::kx_areas(mm.as_raw(), from as usize, to, most) }) as usize
 }
 

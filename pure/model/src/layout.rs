@@ -4,6 +4,7 @@
 //! A line is a label, a colon and values separated by single spaces. Addresses are hexadecimal,
 //! sizes are in bytes and decimal. A script finds its line by the label, which never changes.
 
+use crate::area::Span;
 use core::fmt;
 
 /// The label of the first line of a report: the process's number and name follow.
@@ -26,28 +27,6 @@ pub const VMAS_MAX: usize = 256;
 
 /// Bytes of a name that are reported; of a longer one its end.
 pub const NAME_MAX: usize = 192;
-
-/// A range of addresses, its end not included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// First address.
-    pub start: u64,
-    /// The address after the last.
-    pub end: u64,
-}
-
-impl Span {
-    /// Bytes in it; none if it is upside down.
-    pub const fn size(&self) -> u64 {
-        self.end.saturating_sub(self.start)
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#018x} {:#018x} {}", self.start, self.end, self.size())
-    }
-}
 
 /// Where an address space has its parts, as the kernel remembers it. A part that does not exist is
 /// empty.
@@ -151,20 +130,6 @@ mod tests {
     extern crate std;
     use super::*;
     use std::string::ToString;
-
-    #[test]
-    fn a_span_is_its_two_ends_and_its_size() {
-        let span = Span {
-            start: 0x1000,
-            end: 0x3800,
-        };
-        assert_eq!(
-            span.to_string(),
-            "0x0000000000001000 0x0000000000003800 10240"
-        );
-        let upside_down = Span { start: 2, end: 1 };
-        assert_eq!(upside_down.size(), 0);
-    }
 
     #[test]
     fn every_permission_is_read_back() {

@@ -48,16 +48,6 @@ impl Bucket {
     };
 }
 
-/// A memory area: the addresses from `start` up to but not including `end`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Area {
-    /// First address.
-    pub start: u64,
-    /// First address behind.
-    pub end: u64,
-}
-
 /// Where the root has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {

@@ -10,6 +10,7 @@
 #![cfg_attr(not(MODULE), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod area;
 pub mod cow;
 pub mod gate;
 pub mod generation;

@@ -4,6 +4,7 @@
 //! Kinds 1 and 3 to 8 partition kind 0: every present user page belongs to exactly one. A page
 //! within the program break is heap; any other has the kind of the area (VMA) that it lies in.
 
+use crate::area::{Area, Backing};
 use abi::memuse as number;
 use core::ops::Range;
 
@@ -98,30 +99,6 @@ impl Kind {
             Self::Swapped => number::SWAPPED,
         }
     }
-}
-
-/// What stands behind an area.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backing {
-    /// Nothing: private memory that begins as zeros.
-    Anonymous,
-    /// A file, mapped shared or private; also a memory file system's, if mapped private.
-    File,
-    /// A file of a memory file system (or shared memory that has no name), mapped shared.
-    SharedMemory,
-    /// The kernel itself.
-    Kernel,
-}
-
-/// An area (VMA), as far as its kind depends on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Area {
-    /// Its addresses.
-    pub range: Range<u64>,
-    /// What stands behind it.
-    pub backing: Backing,
-    /// Whether it grows downwards when it is touched just below.
-    pub grows_down: bool,
 }
 
 /// What an address space says about itself.

@@ -20,7 +20,7 @@ use crate::syscall::call;
 
 /// A memory area and the faults in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Area {
+pub struct AreaFaults {
     /// Its addresses.
     pub addresses: Range<u64>,
     /// CoW faults in it.
@@ -33,7 +33,7 @@ pub struct Faults {
     /// In all areas, also those that are not listed or gone.
     pub total: u64,
     /// The first 128 areas by address: as they are, or as they were when the program ended.
-    pub areas: Vec<Area>,
+    pub areas: Vec<AreaFaults>,
 }
 
 impl Faults {
@@ -101,7 +101,7 @@ fn faults(words: &[u64; WORDS]) -> Faults {
     Faults {
         total: words[TOTAL],
         areas: areas
-            .map(|number| Area {
+            .map(|number| AreaFaults {
                 addresses: words[STARTS + number]..words[ENDS + number],
                 faults: words[FAULTS + number],
             })

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Assigning a ledger's counts to areas.
 
-use super::{Area, Bucket, Place};
+use super::{Bucket, Place};
+use crate::area::Span;
 use crate::cow::Counts;
 
 /// Counts that belong to no bucket.
@@ -60,7 +61,7 @@ pub struct Folded {
 pub fn fold<T: Tally>(
     buckets: &[Bucket],
     rest: &Rest,
-    areas: &[Area],
+    areas: &[Span],
     tallies: &mut [T],
     mut place: impl FnMut(u64) -> Place,
 ) -> Folded {
@@ -88,11 +89,11 @@ pub fn fold<T: Tally>(
 }
 
 /// The one of these areas, which ascend and do not overlap, that holds `address`.
-pub fn find(areas: &[Area], address: u64) -> Option<&Area> {
+pub fn find(areas: &[Span], address: u64) -> Option<&Span> {
     areas.get(number_of(areas, address)?)
 }
 
-fn number_of(areas: &[Area], address: u64) -> Option<usize> {
+fn number_of(areas: &[Span], address: u64) -> Option<usize> {
     let number = areas
         .partition_point(|area| area.start <= address)
         .checked_sub(1)?;

@@ -4,6 +4,7 @@ mod changes;
 
 extern crate std;
 use super::*;
+use crate::area::Span;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::{collections::BTreeMap, vec, vec::Vec};
@@ -19,7 +20,7 @@ fn ledger(buckets: usize) -> TestLedger {
 /// A root whose areas are known, and for some areas copies that are counted elsewhere.
 #[derive(Default)]
 struct TestRoot {
-    areas: Vec<Area>,
+    areas: Vec<Span>,
     is_known: bool,
     version: u32,
     elsewhere: BTreeMap<u64, u64>,
@@ -27,7 +28,7 @@ struct TestRoot {
 }
 
 impl TestRoot {
-    fn of(areas: &[Area]) -> Self {
+    fn of(areas: &[Span]) -> Self {
         Self {
             areas: areas.to_vec(),
             is_known: true,
@@ -82,14 +83,14 @@ fn some_faults() -> impl Strategy<Value = Vec<(u64, Kind)>> {
 }
 
 /// Ascending areas without overlap within the same addresses.
-fn some_areas() -> impl Strategy<Value = Vec<Area>> {
+fn some_areas() -> impl Strategy<Value = Vec<Span>> {
     vec((0_u64..4, 1_u64..6), 0..12).prop_map(|sizes| {
         let mut at = 0;
         let mut areas = Vec::new();
         for (hole, length) in sizes {
             let start = at + hole * PAGE;
             at = start + length * PAGE;
-            areas.push(Area { start, end: at });
+            areas.push(Span { start, end: at });
         }
         areas
     })
@@ -110,7 +111,7 @@ fn entered(faults: &[(u64, Kind)], buckets: usize) -> TestLedger {
 }
 
 /// As a report does it, for a root that has these areas.
-fn folded<T: Tally>(ledger: &TestLedger, areas: &[Area], tallies: &mut [T]) -> Folded {
+fn folded<T: Tally>(ledger: &TestLedger, areas: &[Span], tallies: &mut [T]) -> Folded {
     fold(ledger.buckets(), ledger.rest(), areas, tallies, |_| {
         Place::Gone
     })
@@ -236,14 +237,14 @@ proptest! {
     #[test]
     fn merged_areas_have_the_sum_of_their_parts(faults in some_faults(), cut in 1_u64..59) {
         let parts = [
-            Area { start: 0, end: cut * PAGE },
-            Area { start: cut * PAGE, end: 60 * PAGE },
+            Span { start: 0, end: cut * PAGE },
+            Span { start: cut * PAGE, end: 60 * PAGE },
         ];
         let mut of_parts = [Counts::ZERO; 2];
         let mut of_whole = [Counts::ZERO];
         let ledger = entered(&faults, 64);
         folded(&ledger, &parts, &mut of_parts);
-        folded(&ledger, &[Area { start: 0, end: 60 * PAGE }], &mut of_whole);
+        folded(&ledger, &[Span { start: 0, end: 60 * PAGE }], &mut of_whole);
         prop_assert_eq!(sum(&of_parts), of_whole[0]);
     }
 
@@ -261,8 +262,8 @@ proptest! {
     }
 }
 
-fn pages(first: u64, count: u64) -> Area {
-    Area {
+fn pages(first: u64, count: u64) -> Span {
+    Span {
         start: first * PAGE,
         end: (first + count) * PAGE,
     }
@@ -298,7 +299,7 @@ fn areas_that_come_and_go_leave_their_places() {
 
 #[test]
 fn faults_in_more_areas_than_places_are_unplaced_and_cost_few_questions() {
-    let areas: Vec<Area> = (0..600).map(|number| pages(2 * number, 1)).collect();
+    let areas: Vec<Span> = (0..600).map(|number| pages(2 * number, 1)).collect();
     let mut ledger = ledger(512);
     let mut root = TestRoot::of(&areas);
     let mut most = 0;
@@ -322,7 +323,7 @@ fn faults_in_more_areas_than_places_are_unplaced_and_cost_few_questions() {
 
 #[test]
 fn a_place_is_found_again_when_areas_have_gone() {
-    let areas: Vec<Area> = (0..600).map(|number| pages(2 * number, 1)).collect();
+    let areas: Vec<Span> = (0..600).map(|number| pages(2 * number, 1)).collect();
     let mut ledger = ledger(512);
     let mut root = TestRoot::of(&areas);
     for _ in 0..4 {
@@ -383,11 +384,11 @@ fn a_take_over_is_found_where_its_copy_was_counted() {
 fn a_split_leaves_earlier_counts_with_the_lower_part() {
     let ledger = entered(&[(0, Kind::Copied), (0, Kind::Copied)], 4);
     let areas = [
-        Area {
+        Span {
             start: 0,
             end: 8192,
         },
-        Area {
+        Span {
             start: 8192,
             end: 16384,
         },

@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use model::memuse::{Area, Backing, Kind, Layout, PAGE_SIZE};
+use model::area::{Area, Backing};
+use model::memuse::{Kind, Layout, PAGE_SIZE};
 use proptest::prelude::*;
 
 use crate::support::cases;

@@ -13,7 +13,8 @@ mod question;
 mod report;
 
 pub use entry::{Entry, Run, Step, What};
-pub use model::layout::{Permissions, Segments, Span, Vma, VMAS_MAX};
+pub use model::area::Span;
+pub use model::layout::{Permissions, Segments, Vma, VMAS_MAX};
 pub use proc::from_proc;
 pub use question::Question;
 pub use report::{Report, TopTable};

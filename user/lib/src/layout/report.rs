@@ -3,8 +3,9 @@
 
 use std::str::FromStr;
 
+use model::area::Span;
 use model::layout::{
-    Permissions, Segments, Span, Vma, LEFT_OUT, PAGE_TABLES, PROCESS, RSS, TOTAL_VM, VMA, VMAS,
+    Permissions, Segments, Vma, LEFT_OUT, PAGE_TABLES, PROCESS, RSS, TOTAL_VM, VMA, VMAS,
 };
 
 use super::{Layout, Mapping, Run, Step};

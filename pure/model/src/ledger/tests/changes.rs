@@ -30,7 +30,7 @@ fn ground(place: usize) -> u64 {
     (place as u64 + 1) * 100_000 * PAGE
 }
 
-fn change(areas: &mut Vec<Area>, step: &Step) {
+fn change(areas: &mut Vec<Span>, step: &Step) {
     match *step {
         Step::Grow(place, pages) => {
             let end = ground(place);
@@ -39,7 +39,7 @@ fn change(areas: &mut Vec<Area>, step: &Step) {
                 .find(|area| (end - 90_000 * PAGE..end).contains(&area.start));
             match first {
                 Some(area) => area.start -= pages * PAGE,
-                None => areas.push(Area {
+                None => areas.push(Span {
                     start: end - 2 * PAGE,
                     end,
                 }),
@@ -57,7 +57,7 @@ fn change(areas: &mut Vec<Area>, step: &Step) {
             {
                 let middle = area.start + PAGE;
                 area.end = middle;
-                areas.push(Area { start: middle, end });
+                areas.push(Span { start: middle, end });
             }
         }
         Step::Fault(..) => {}
@@ -70,7 +70,7 @@ proptest! {
     fn few_areas_are_told_apart_however_often_they_change(steps in some_steps()) {
         let mut ledger = ledger(192);
         let mut root = TestRoot::of(&[]);
-        let mut history: Vec<Vec<Area>> = Vec::new();
+        let mut history: Vec<Vec<Span>> = Vec::new();
         let mut expected = Counts::ZERO;
         for step in &steps {
             change(&mut root.areas, step);
