@@ -21,7 +21,7 @@ use kernel::{
     uaccess::{UserSliceReader, UserSliceWriter},
 };
 use kx_base::{charged, chunked::Text, log};
-use kx_frame::Memory;
+use kx_frame::MachineFrames;
 use kx_mm::task;
 use kx_proc::procfile::Handler;
 use model::memory_info::{Command, Failure, COMMAND_MAX, ERROR, SUCCESS};
@@ -43,7 +43,7 @@ struct State {
 
 #[pin_data]
 struct Shared {
-    memory: Memory,
+    memory: MachineFrames,
     #[pin]
     state: Mutex<State>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct MemoryInfoFile {
 impl MemoryInfoFile {
     /// Takes the first snapshot. The answer is then that of a `RESET`.
     pub(crate) fn new() -> Result<Self> {
-        let memory = Memory::watch()?;
+        let memory = MachineFrames::watch()?;
         let snapshot = take(&memory).map_err(|error| match error {
             // Loading cannot be begun anew: others who load the same file share its result.
             error if error == ERESTARTNOINTR => EINTR,
@@ -255,7 +255,7 @@ impl Shared {
 }
 
 /// Takes a snapshot and publishes what it was to take it.
-fn take(memory: &Memory) -> Result<Arc<Snapshot>> {
+fn take(memory: &MachineFrames) -> Result<Arc<Snapshot>> {
     let Taken {
         snapshot,
         longest_lock,

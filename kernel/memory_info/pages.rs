@@ -13,7 +13,7 @@ use kx_base::{
     chunked::{Chunked, SortSpace},
     sched,
 };
-use kx_frame::Memory;
+use kx_frame::MachineFrames;
 use kx_mm::mm::{self, MmWithUser, Patience};
 use kx_page::walk::{self, End, Leaves, Step, Table, Visitor};
 use model::{
@@ -40,7 +40,7 @@ const MAX: usize = u32::MAX as usize;
 
 /// Adds up the figures of one name after the other, in memory that is used again.
 pub(crate) struct Pages<'a> {
-    memory: &'a Memory,
+    memory: &'a MachineFrames,
     figures: Figures,
     candidates: Chunked<u128>,
     unite_at: usize,
@@ -75,7 +75,7 @@ pub(crate) struct Outcome {
 }
 
 impl<'a> Pages<'a> {
-    pub(crate) fn new(memory: &'a Memory) -> Result<Self> {
+    pub(crate) fn new(memory: &'a MachineFrames) -> Result<Self> {
         Ok(Self {
             memory,
             figures: Figures::default(),

@@ -16,7 +16,7 @@ use kx_base::{
     chunked::{Chunked, SortSpace, Text},
     sched,
 };
-use kx_frame::Memory;
+use kx_frame::MachineFrames;
 use kx_mm::task::{Comm, Pid};
 use model::{
     memory_info::{write_line, Figures},
@@ -59,7 +59,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`ENOMEM`], and those of [`sched::breathe_or_freeze`].
-    pub(crate) fn take(memory: &Memory) -> Result<Taken> {
+    pub(crate) fn take(memory: &MachineFrames) -> Result<Taken> {
         let mut list = List::default();
         list.fill()?;
         let mut pages = Pages::new(memory)?;

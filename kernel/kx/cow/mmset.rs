@@ -98,7 +98,7 @@ impl<'a> ExitingMm<'a> {
 /// # Invariants
 ///
 /// There are [`LINES`].
-struct Table(KVVec<Line<Shared>>);
+struct MemberTable(KVVec<Line<Shared>>);
 
 /// Where the bits of a product are that name a line.
 const SHIFT: u32 = 32 - size_of::<Line<Shared>>().trailing_zeros();
@@ -106,7 +106,7 @@ const SHIFT: u32 = 32 - size_of::<Line<Shared>>().trailing_zeros();
 /// What these bits are, once they are down: the offset of a line.
 const OFFSETS: usize = (LINES - 1) * size_of::<Line<Shared>>();
 
-impl Table {
+impl MemberTable {
     fn new() -> Result<Self> {
         let mut lines = KVVec::with_capacity(LINES, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..LINES {
@@ -117,7 +117,7 @@ impl Table {
     }
 }
 
-impl Lines for Table {
+impl Lines for MemberTable {
     type Word = Shared;
 
     fn count(&self) -> usize {
@@ -143,7 +143,7 @@ impl Lines for Table {
 /// membership, for which a place of its program's quota is taken.
 #[pin_data(PinnedDrop)]
 pub(crate) struct MmSet {
-    table: Table,
+    table: MemberTable,
     /// Held by whoever changes the table, too.
     #[pin]
     quota: RawLock<Quota<KVVec<u32>>>,
@@ -157,7 +157,7 @@ impl MmSet {
     ///
     /// [`ENOMEM`].
     pub(crate) fn new(numbers: usize, programs: usize) -> Result<impl PinInit<Self>> {
-        let table = Table::new()?;
+        let table = MemberTable::new()?;
         let members = KVVec::from_elem(0, numbers, GFP_KERNEL_ACCOUNT)?;
         let pool = FULL.saturating_sub(programs.saturating_mul(OWN as usize));
         let quota = Quota::new(members, pool as u32);

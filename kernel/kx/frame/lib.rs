@@ -7,7 +7,7 @@
 //! the observer visible: a raised reference count keeps a page from being migrated, collapsed,
 //! merged or reused by a write fault, and keeps the memory of processes that exit.
 //!
-//! A number alone keeps no memory from being taken out of the machine. [`Memory`] makes the kernel
+//! A number alone keeps no memory from being taken out of the machine. [`MachineFrames`] makes the kernel
 //! wait, between marking memory as offline and removing its `struct page`s, until nobody looks at
 //! one of them any more that was found before; and memory of which a page is referenced does not go
 //! offline. (The lock that excludes hot-plug altogether is not exported.)
@@ -31,10 +31,10 @@ pub struct Frame(NonNull<u64>);
 
 impl Frame {
     /// Looks for the frame with number `pfn`.
-    fn get(_memory: &Memory, pfn: u64) -> Lookup<Self> {
+    fn get(_memory: &MachineFrames, pfn: u64) -> Lookup<Self> {
         let mut frame = core::ptr::null();
         // SAFETY: Any number may be asked for, as long as the memory is watched: by the invariant
-        // of `Memory`.
+        // of `MachineFrames`.
         let found = unsafe { sys::kx_frame_get(pfn as c_ulong, &mut frame) };
         match (found, NonNull::new(frame.cast_mut().cast())) {
             // INVARIANT: `kx_frame_get` took a reference of a readable folio.
@@ -110,14 +110,14 @@ impl Frame {
 ///
 /// The pointer is to a registered watch that this value owns: memory that goes offline keeps its
 /// `struct page`s until an RCU grace period is over.
-pub struct Memory(NonNull<sys::MemoryWatch>);
+pub struct MachineFrames(NonNull<sys::MemoryWatch>);
 
 // SAFETY: The watch may be given up from any task.
-unsafe impl Send for Memory {}
-// SAFETY: A shared `Memory` gives access to frames only, which any task may have.
-unsafe impl Sync for Memory {}
+unsafe impl Send for MachineFrames {}
+// SAFETY: A shared `MachineFrames` gives access to frames only, which any task may have.
+unsafe impl Sync for MachineFrames {}
 
-impl Memory {
+impl MachineFrames {
     /// Watches the memory, so that its frames can be looked at.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl Memory {
     }
 }
 
-impl Drop for Memory {
+impl Drop for MachineFrames {
     fn drop(&mut self) {
         // SAFETY: By the invariant the watch is ours; no frame is being looked for any more, as that
         // borrows `self`.
@@ -139,7 +139,7 @@ impl Drop for Memory {
     }
 }
 
-impl group::Frames for Memory {
+impl group::Frames for MachineFrames {
     type Frame = Frame;
 
     fn frame(&self, pfn: u64) -> Lookup<Frame> {

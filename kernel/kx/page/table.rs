@@ -13,7 +13,7 @@ use crate::{
 use kernel::{ffi::c_ulong, mm::virt::flags, prelude::*};
 use kx_base::sched;
 use kx_mm::mm::{MmWithUser, ReadGuard};
-use model::table::{Entry, Level, Paging, Target, ENTRIES};
+use model::table::{Paging, TableEntry, TableLevel, Target, ENTRIES};
 
 /// How many levels the machine's page tables have.
 pub fn paging() -> Paging {
@@ -72,12 +72,12 @@ impl TopTable {
 /// The entries that translate an address, from the top-level table down to the first that leads no
 /// further.
 pub struct Path {
-    entries: [Option<Entry>; Level::DOWN.len()],
+    entries: [Option<TableEntry>; TableLevel::DOWN.len()],
 }
 
 impl Path {
     /// The entries, from the top.
-    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+    pub fn entries(&self) -> impl Iterator<Item = TableEntry> + '_ {
         self.entries.iter().copied().flatten()
     }
 }
@@ -116,9 +116,9 @@ fn try_path(guard: &ReadGuard<'_>, address: usize, table: &mut Table) -> Result<
     let upper = upper_entries(guard, address);
     let skip = usize::from(paging() == Paging::FourLevel);
     let mut path = Path {
-        entries: [None; Level::DOWN.len()],
+        entries: [None; TableLevel::DOWN.len()],
     };
-    let slots = path.entries.iter_mut().zip(Level::DOWN).skip(skip);
+    let slots = path.entries.iter_mut().zip(TableLevel::DOWN).skip(skip);
     for ((slot, level), index) in slots.zip(skip..) {
         let value = match upper.get(index) {
             Some(&value) => value,
@@ -127,7 +127,7 @@ fn try_path(guard: &ReadGuard<'_>, address: usize, table: &mut Table) -> Result<
                 None => return Ok(None),
             },
         };
-        let entry = Entry { value, level };
+        let entry = TableEntry { value, level };
         *slot = Some(entry);
         if !matches!(entry.target(walk::pfn_mask()), Target::Table(_)) {
             break;

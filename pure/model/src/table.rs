@@ -53,10 +53,10 @@ impl Paging {
     }
 
     /// The level of the top-level table.
-    pub const fn top(self) -> Level {
+    pub const fn top(self) -> TableLevel {
         match self {
-            Self::FourLevel => Level::P4d,
-            Self::FiveLevel => Level::Pgd,
+            Self::FourLevel => TableLevel::P4d,
+            Self::FiveLevel => TableLevel::Pgd,
         }
     }
 
@@ -78,7 +78,7 @@ impl Paging {
 
 /// The level of a table, by what the kernel calls its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum TableLevel {
     /// Page table: 4 KiB an entry.
     Pte,
     /// Page middle directory: 2 MiB an entry.
@@ -92,7 +92,7 @@ pub enum Level {
     Pgd,
 }
 
-impl Level {
+impl TableLevel {
     /// All levels, from the top.
     pub const DOWN: [Self; 5] = [Self::Pgd, Self::P4d, Self::Pud, Self::Pmd, Self::Pte];
 
@@ -149,14 +149,14 @@ pub enum Target {
 
 /// An entry of a table of any level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct TableEntry {
     /// Its 64 bits.
     pub value: u64,
     /// The level of the table in which it stands.
-    pub level: Level,
+    pub level: TableLevel,
 }
 
-impl Entry {
+impl TableEntry {
     /// What it stands for. `pfn_mask` says which bits hold a physical address on this machine.
     pub const fn target(self, pfn_mask: u64) -> Target {
         if self.value == 0 {
@@ -181,9 +181,9 @@ impl Entry {
     /// Whether it maps memory itself (or would, were it accessible), rather than a further table.
     const fn is_leaf(self) -> bool {
         match self.level {
-            Level::Pte => true,
-            Level::Pmd | Level::Pud => !self.has(PRESENT) || self.has(PSE),
-            Level::P4d | Level::Pgd => false,
+            TableLevel::Pte => true,
+            TableLevel::Pmd | TableLevel::Pud => !self.has(PRESENT) || self.has(PSE),
+            TableLevel::P4d | TableLevel::Pgd => false,
         }
     }
 
@@ -218,9 +218,9 @@ impl Entry {
     }
 }
 
-/// See [`Entry::flags`].
+/// See [`TableEntry::flags`].
 #[derive(Clone, Copy)]
-pub struct Flags(Entry);
+pub struct Flags(TableEntry);
 
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
 use anyhow::{ensure, Result};
-use pagelens::layout::{from_proc, Question, Report, Step, What};
+use pagelens::layout::{from_proc, Question, Report, ShownStep, What};
 use rustix::mm::{Advice, MprotectFlags};
 use workloads::map::{Map, HUGE_PAGE, PAGE};
 use workloads::{layout_of, SysSetting, Workload, VM_LAYOUT};
@@ -14,7 +14,7 @@ use workloads::{layout_of, SysSetting, Workload, VM_LAYOUT};
 use crate::runner::skip;
 
 /// The entries on the way to an address of this process.
-fn walk(address: usize) -> Result<Vec<Step>> {
+fn walk(address: usize) -> Result<Vec<ShownStep>> {
     let question = Question::of(std::process::id()).address(address as u64);
     let report = question.unmask().ask(VM_LAYOUT)?;
     check_way(&report, address);
@@ -59,7 +59,7 @@ fn physical(address: usize) -> Result<u64> {
 }
 
 /// Walks to a page of memory and compares its frame with pagemap. Returns the leaf.
-fn leaf(address: usize, level: &str) -> Result<Step> {
+fn leaf(address: usize, level: &str) -> Result<ShownStep> {
     let mut walk = walk(address)?;
     let leaf = walk.remove(walk.len() - 1);
     assert_eq!(leaf.level, level);

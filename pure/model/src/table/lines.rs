@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! How entries are written in a report.
 
-use super::{is_user_half, Entry, Paging, Run, Target, PRESENT};
+use super::{is_user_half, Paging, Run, TableEntry, Target, PRESENT};
 use core::fmt;
 
 /// Whether physical addresses are shown.
@@ -52,7 +52,7 @@ impl fmt::Display for RunLine {
             return f.write_str("empty");
         };
         let level = self.style.paging.top();
-        EntryText(self.style, Entry { value, level }).fmt(f)?;
+        EntryText(self.style, TableEntry { value, level }).fmt(f)?;
         match self.in_user_table {
             Some(true) => f.write_str(" in-user-table"),
             Some(false) => f.write_str(" not-in-user-table"),
@@ -68,7 +68,7 @@ pub struct StepLine {
     /// The address.
     pub address: u64,
     /// The entry.
-    pub entry: Entry,
+    pub entry: TableEntry,
 }
 
 impl fmt::Display for StepLine {
@@ -85,7 +85,7 @@ impl fmt::Display for StepLine {
 }
 
 /// What an entry points to, and its bits.
-struct EntryText(Style, Entry);
+struct EntryText(Style, TableEntry);
 
 impl fmt::Display for EntryText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

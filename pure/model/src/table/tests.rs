@@ -22,12 +22,12 @@ fn style(paging: Paging, physical: Physical) -> Style {
     }
 }
 
-fn target(level: Level, value: u64) -> Target {
-    Entry { value, level }.target(MASK)
+fn target(level: TableLevel, value: u64) -> Target {
+    TableEntry { value, level }.target(MASK)
 }
 
-fn flags(level: Level, value: u64) -> String {
-    Entry { value, level }.flags().to_string()
+fn flags(level: TableLevel, value: u64) -> String {
+    TableEntry { value, level }.flags().to_string()
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn top_level_entries_cover_the_canonical_addresses() {
 
 #[test]
 fn the_levels_bear_the_kernels_names() {
-    let names = |paging| Level::DOWN.map(|level| level.name(paging));
+    let names = |paging| TableLevel::DOWN.map(|level| level.name(paging));
     assert_eq!(
         names(Paging::FiveLevel),
         ["pgd", "p4d", "pud", "pmd", "pte"]
@@ -63,17 +63,22 @@ fn the_levels_bear_the_kernels_names() {
 #[test]
 fn an_address_has_nine_bits_for_each_level() {
     let address = 0x00ab_cdef_1234_5678;
-    let indices = Level::DOWN.map(|level| level.index(address));
+    let indices = TableLevel::DOWN.map(|level| level.index(address));
     let joined = indices
         .iter()
         .fold(0u64, |joined, &index| joined << 9 | index as u64);
     assert_eq!(joined, address >> 12);
-    assert_eq!(Level::Pgd.index(u64::MAX), 511);
+    assert_eq!(TableLevel::Pgd.index(u64::MAX), 511);
 }
 
 #[test]
 fn entries_above_the_leaves_point_to_tables() {
-    for level in [Level::Pgd, Level::P4d, Level::Pud, Level::Pmd] {
+    for level in [
+        TableLevel::Pgd,
+        TableLevel::P4d,
+        TableLevel::Pud,
+        TableLevel::Pmd,
+    ] {
         assert_eq!(target(level, 0), Target::Empty);
         assert_eq!(
             target(level, 0x1234_5000 | USER_TABLE),
@@ -89,26 +94,29 @@ fn entries_above_the_leaves_point_to_tables() {
 #[test]
 fn leaves_point_to_memory_at_their_three_levels_only() {
     let (huge, flags) = (1 << 7, 0x67);
-    assert_eq!(target(Level::Pte, 0x5000 | flags), Target::Page(0x5000));
+    assert_eq!(
+        target(TableLevel::Pte, 0x5000 | flags),
+        Target::Page(0x5000)
+    );
     // There the bit belongs to the memory type.
     assert_eq!(
-        target(Level::Pte, 0x5000 | flags | huge),
+        target(TableLevel::Pte, 0x5000 | flags | huge),
         Target::Page(0x5000)
     );
     assert_eq!(
-        target(Level::Pmd, 0x60_0000 | flags | huge),
+        target(TableLevel::Pmd, 0x60_0000 | flags | huge),
         Target::Page(0x60_0000)
     );
     // And on larger leaves bit 12 does.
     assert_eq!(
-        target(Level::Pmd, 0x60_1000 | flags | huge),
+        target(TableLevel::Pmd, 0x60_1000 | flags | huge),
         Target::Page(0x60_0000)
     );
     assert_eq!(
-        target(Level::Pud, 0x8000_0000 | flags | huge),
+        target(TableLevel::Pud, 0x8000_0000 | flags | huge),
         Target::Page(0x8000_0000)
     );
-    for level in [Level::P4d, Level::Pgd] {
+    for level in [TableLevel::P4d, TableLevel::Pgd] {
         // Reserved: no leaf.
         assert_eq!(target(level, 0x5000 | flags | huge), Target::Table(0x5000));
     }
@@ -117,42 +125,42 @@ fn leaves_point_to_memory_at_their_three_levels_only() {
 #[test]
 fn an_inaccessible_leaf_has_its_address_inverted() {
     let prot_none = !0x5000u64 & MASK | 1 << 8;
-    assert_eq!(target(Level::Pte, prot_none), Target::Page(0x5000));
+    assert_eq!(target(TableLevel::Pte, prot_none), Target::Page(0x5000));
     let huge = !0x60_0000u64 & MASK | 1 << 8 | 1 << 7;
-    assert_eq!(target(Level::Pmd, huge), Target::Page(0x60_0000));
+    assert_eq!(target(TableLevel::Pmd, huge), Target::Page(0x60_0000));
     let split = 0x60_0000 | 1 << 7; // only just not present: still memory
-    assert!(matches!(target(Level::Pmd, split), Target::Page(_)));
+    assert!(matches!(target(TableLevel::Pmd, split), Target::Page(_)));
 }
 
 #[test]
 fn swapped_out_is_neither_empty_nor_memory() {
     // Type and offset above the low bits, none of them P, PROTNONE or (for large ones) PSE.
     let swap = 0x7fff_ff12_3400_0000 & !0x181;
-    assert_eq!(target(Level::Pte, swap), Target::NotPresent);
-    assert_eq!(target(Level::Pmd, swap), Target::NotPresent);
+    assert_eq!(target(TableLevel::Pte, swap), Target::NotPresent);
+    assert_eq!(target(TableLevel::Pmd, swap), Target::NotPresent);
 }
 
 #[test]
 fn every_bit_has_its_word() {
     assert_eq!(
-        flags(Level::Pgd, USER_TABLE),
+        flags(TableLevel::Pgd, USER_TABLE),
         "writable user accessed execute"
     );
     assert_eq!(
-        flags(Level::Pgd, KERNEL_TABLE),
+        flags(TableLevel::Pgd, KERNEL_TABLE),
         "writable supervisor accessed execute"
     );
     assert_eq!(
-        flags(Level::Pgd, 1),
+        flags(TableLevel::Pgd, 1),
         "read-only supervisor not-accessed execute"
     );
-    let all = flags(Level::Pgd, u64::MAX);
+    let all = flags(TableLevel::Pgd, u64::MAX);
     assert_eq!(
         all,
         "writable user accessed no-execute write-through cache-disabled \
          soft9 soft10 soft11 soft57 soft58"
     );
-    let leaf = flags(Level::Pte, 1 << 6 | 1 << 8 | 1 << 11 | 1);
+    let leaf = flags(TableLevel::Pte, 1 << 6 | 1 << 8 | 1 << 11 | 1);
     assert_eq!(
         leaf,
         "read-only supervisor not-accessed execute dirty global soft11"
@@ -218,7 +226,7 @@ fn lines_say_what_they_cover_and_mask_what_they_should() {
 fn a_step_names_its_level_and_index() {
     let style = style(Paging::FiveLevel, Physical::Shown);
     let step = |value, level| {
-        let entry = Entry { value, level };
+        let entry = TableEntry { value, level };
         let address = 0x7fff_1234_5678;
         StepLine {
             style,
@@ -227,13 +235,13 @@ fn a_step_names_its_level_and_index() {
         }
         .to_string()
     };
-    assert_eq!(step(0, Level::Pmd), "walk: pmd[145] empty");
-    let mapped = step(0x5000 | 0x67 | 1 << 63, Level::Pte);
+    assert_eq!(step(0, TableLevel::Pmd), "walk: pmd[145] empty");
+    let mapped = step(0x5000 | 0x67 | 1 << 63, TableLevel::Pte);
     assert_eq!(
         mapped,
         "walk: pte[325] page=0x0000000000005000 present writable user accessed no-execute dirty"
     );
-    let prot_none = step(!0x5000u64 & MASK | 1 << 8, Level::Pte);
+    let prot_none = step(!0x5000u64 & MASK | 1 << 8, TableLevel::Pte);
     assert!(
         prot_none.starts_with("walk: pte[325] page=0x0000000000005000 inaccessible "),
         "{prot_none}"
@@ -270,9 +278,9 @@ proptest! {
 
     #[test]
     fn no_entry_panics_or_shows_an_address_when_masked(value: u64) {
-        for level in Level::DOWN {
+        for level in TableLevel::DOWN {
             let style = style(Paging::FiveLevel, Physical::Masked);
-            let entry = Entry { value, level };
+            let entry = TableEntry { value, level };
             let line = StepLine { style, address: value, entry }.to_string();
             prop_assert!(!line.contains("0x"), "{}", line);
         }

@@ -18,14 +18,14 @@ pub enum What {
 
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ShownEntry {
     /// What it stands for.
     pub what: What,
     /// The words for its bits: `present`, `writable` or `read-only`, and so on.
     pub flags: Vec<String>,
 }
 
-impl Entry {
+impl ShownEntry {
     /// Whether its description has a word, such as `no-execute`.
     #[must_use]
     pub fn is(&self, word: &str) -> bool {
@@ -57,7 +57,7 @@ fn physical(text: &str) -> Option<Option<u64>> {
 
 /// Consecutive entries of the top-level table: one, or several that are empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct ShownRun {
     /// Index of the first.
     pub first: usize,
     /// Index of the last.
@@ -67,10 +67,10 @@ pub struct Run {
     /// Whether those belong to the program's half.
     pub is_user_half: bool,
     /// What they hold.
-    pub entry: Entry,
+    pub entry: ShownEntry,
 }
 
-impl Run {
+impl ShownRun {
     /// Reads what follows `pgd[` in a line.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (indices, rest) = text.split_once("]: ")?;
@@ -85,23 +85,23 @@ impl Run {
                 "kernel-half" => false,
                 _ => return None,
             },
-            entry: Entry::parse(words.next()?)?,
+            entry: ShownEntry::parse(words.next()?)?,
         })
     }
 }
 
 /// An entry on the way to an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct ShownStep {
     /// What the kernel calls it: `pgd`, `p4d`, `pud`, `pmd` or `pte`.
     pub level: String,
     /// Its index in its table.
     pub index: usize,
     /// What it holds.
-    pub entry: Entry,
+    pub entry: ShownEntry,
 }
 
-impl Step {
+impl ShownStep {
     /// Reads what follows `walk: ` in a line.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (level, rest) = text.split_once('[')?;
@@ -109,7 +109,7 @@ impl Step {
         Some(Self {
             level: level.to_owned(),
             index: number(index)?,
-            entry: Entry::parse(rest)?,
+            entry: ShownEntry::parse(rest)?,
         })
     }
 }

@@ -12,12 +12,12 @@ mod proc;
 mod question;
 mod report;
 
-pub use entry::{Entry, Run, Step, What};
+pub use entry::{ShownEntry, ShownRun, ShownStep, What};
 pub use model::area::Span;
 pub use model::layout::{Permissions, Segments, Vma, VMAS_MAX};
 pub use proc::from_proc;
 pub use question::Question;
-pub use report::{Report, TopTable};
+pub use report::{Report, ShownTable};
 
 use crate::PAGE_SIZE;
 

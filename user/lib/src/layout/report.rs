@@ -8,7 +8,7 @@ use model::layout::{
     Permissions, Segments, Vma, LEFT_OUT, PAGE_TABLES, PROCESS, RSS, TOTAL_VM, VMA, VMAS,
 };
 
-use super::{Layout, Mapping, Run, Step};
+use super::{Layout, Mapping, ShownRun, ShownStep};
 use crate::error::{Error, Result};
 
 /// What stands before each of the module's lines in the log.
@@ -16,13 +16,13 @@ const PREFIX: &str = "vm_layout: ";
 
 /// The top-level page table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TopTable {
+pub struct ShownTable {
     /// Levels of the machine's page tables, 4 or 5.
     pub levels: u32,
     /// Whether programs run without the kernel's half (PTI).
     pub is_isolated: bool,
     /// All 512 entries, in order.
-    pub runs: Vec<Run>,
+    pub runs: Vec<ShownRun>,
 }
 
 /// What the module said about one process.
@@ -37,9 +37,9 @@ pub struct Report {
     /// VMAs that the module counted but did not list.
     pub left_out: u64,
     /// Its top-level page table.
-    pub table: TopTable,
+    pub table: ShownTable,
     /// The entries that translate the `address` that was asked for, from the top.
-    pub walk: Vec<Step>,
+    pub walk: Vec<ShownStep>,
 }
 
 impl Report {
@@ -80,7 +80,7 @@ impl Report {
                 page_tables: 0,
             },
             left_out: 0,
-            table: TopTable::default(),
+            table: ShownTable::default(),
             walk: Vec::new(),
         })
     }
@@ -88,7 +88,7 @@ impl Report {
     /// Takes a line; `None` if it is not understood.
     fn line(&mut self, line: &str) -> Option<()> {
         if let Some(run) = line.strip_prefix("pgd[") {
-            self.table.runs.push(Run::parse(run)?);
+            self.table.runs.push(ShownRun::parse(run)?);
             return Some(());
         }
         let (label, rest) = line.split_once(": ")?;
@@ -111,7 +111,7 @@ impl Report {
                 self.table.levels = number(rest.split_once(' ')?.0)?;
                 self.table.is_isolated = rest.ends_with("(PTI)");
             }
-            "walk" => self.walk.push(Step::parse(rest)?),
+            "walk" => self.walk.push(ShownStep::parse(rest)?),
             _ => return None,
         }
         Some(())
@@ -194,7 +194,9 @@ pub(super) fn number<T: FromStr>(text: &str) -> Option<T> {
 mod tests {
     use super::super::What;
     use super::*;
-    use model::table::{runs, Entry, Level, Paging, Physical, RunLine, StepLine, Style, ENTRIES};
+    use model::table::{
+        runs, Paging, Physical, RunLine, StepLine, Style, TableEntry, TableLevel, ENTRIES,
+    };
 
     const STYLE: Style = Style {
         paging: Paging::FourLevel,
@@ -256,9 +258,9 @@ mod tests {
                 .to_string(),
             );
         }
-        let entry = Entry {
+        let entry = TableEntry {
             value: 0x8000_0000_0000_7065,
-            level: Level::Pte,
+            level: TableLevel::Pte,
         };
         let address = 0x3000;
         lines.push(

@@ -61,7 +61,7 @@ impl Frames {
 
     /// Compares the bytes of all frames.
     pub fn compare(&self) -> Result<Compared> {
-        let mut memory = Memory::default();
+        let mut memory = MemFiles::default();
         // The hash only finds the classes to compare with; bytes decide.
         let mut classes: HashMap<u64, Vec<Class>> = HashMap::new();
         let mut unread = 0;
@@ -115,11 +115,11 @@ fn count(sizes: impl Iterator<Item = u64>) -> Duplicates {
 
 /// The open `/proc/PID/mem` files.
 #[derive(Default)]
-struct Memory {
+struct MemFiles {
     files: HashMap<u32, File>,
 }
 
-impl Memory {
+impl MemFiles {
     /// The frame's bytes, or `None` where /proc refuses them.
     fn read(&mut self, frame: Frame) -> Result<Option<Box<Bytes>>> {
         const EIO: i32 = 5;
