@@ -18,16 +18,33 @@
 mod sys;
 
 use core::ptr::NonNull;
-use kernel::{ffi::c_ulong, prelude::*};
+use kernel::{
+    ffi::{c_uint, c_ulong},
+    prelude::*,
+};
 use model::group::{self, Lookup, WORDS};
 
-/// A frame that stays what it is while this value lives; its contents may be written by others.
+/// A frame of a process that stays what it is while this value lives.
 ///
 /// # Invariants
 ///
-/// The pointer is to the [`WORDS`] words of a frame, in the direct map, of whose folio this value
-/// owns a reference.
-pub struct Frame(NonNull<u64>);
+/// The pointer is what `kx_frame_get` gave: where the direct map has the frame, if it has it, of whose
+/// folio this value owns a reference.
+struct Held(NonNull<u64>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant the reference is ours to give up.
+        unsafe { sys::kx_frame_put(self.0.as_ptr().cast()) };
+    }
+}
+
+/// A held frame whose contents may be read, and written by others meanwhile.
+///
+/// # Invariants
+///
+/// The pointer is to the [`WORDS`] words of the frame, in the direct map.
+pub struct Frame(Held);
 
 impl Frame {
     /// Looks for the frame with number `pfn`.
@@ -35,12 +52,17 @@ impl Frame {
         let mut frame = core::ptr::null();
         // SAFETY: Any number may be asked for, as long as the memory is watched: by the invariant
         // of `MachineFrames`.
-        let found = unsafe { sys::kx_frame_get(pfn as c_ulong, &mut frame) };
-        match (found, NonNull::new(frame.cast_mut().cast())) {
-            // INVARIANT: `kx_frame_get` took a reference of a readable folio.
-            (sys::KX_FOUND, Some(frame)) => Lookup::Found(Self(frame)),
-            (sys::KX_LOST, _) => Lookup::Lost,
-            _ => Lookup::Closed,
+        let facts = unsafe { sys::kx_frame_get(pfn as c_ulong, &mut frame) };
+        let held = match NonNull::new(frame.cast_mut().cast()) {
+            // INVARIANT: It was given just now, with a reference.
+            Some(frame) if facts & sys::KX_FRAME_HELD != 0 => Held(frame),
+            _ if facts & sys::KX_FRAME_DEVICE != 0 => return Lookup::Closed,
+            _ => return Lookup::Lost,
+        };
+        match is_readable(facts) {
+            // INVARIANT: The direct map has all frames but those of which this says otherwise.
+            true => Lookup::Found(Self(held)),
+            false => Lookup::Closed,
         }
     }
 
@@ -52,15 +74,19 @@ impl Frame {
         }
         // SAFETY: Within the frame, which is readable by the invariant. Other writers are expected:
         // a volatile read takes each word in one piece and as it happens to be.
-        unsafe { self.0.as_ptr().add(index).read_volatile() }
+        unsafe { self.0 .0.as_ptr().add(index).read_volatile() }
     }
 }
 
-impl Drop for Frame {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant the reference is ours to give up.
-        unsafe { sys::kx_frame_put(self.0.as_ptr().cast()) };
-    }
+/// Whether the kernel may read a frame of which this is known. The direct map lacks the frames of
+/// secretmem and may lack those of inaccessible mappings.
+fn is_readable(facts: c_uint) -> bool {
+    let has = |fact| facts & fact != 0;
+    let is_file =
+        has(sys::KX_FRAME_FILE) && !has(sys::KX_FRAME_INACCESSIBLE) && !has(sys::KX_FRAME_SECRET);
+    !has(sys::KX_FRAME_POISONED)
+        && !has(sys::KX_FRAME_DEVICE)
+        && (has(sys::KX_FRAME_ANONYMOUS) || is_file)
 }
 
 /// Words in a cache line.

@@ -12,27 +12,34 @@
 #include "shim.h"
 
 /*
- * The direct map lacks the frames of secretmem and may lack those of inaccessible
- * mappings. Reading the mapping without its lock is sound under RCU as long as
- * it is the folio's after the reference was taken: inodes and superblocks are
- * freed by RCU.
+ * Reading the mapping without its lock is sound under RCU as long as it is the
+ * folio's after the reference was taken: inodes and superblocks are freed by RCU.
  */
-static bool is_in_direct_map(struct folio *folio)
+static unsigned int mapping_facts(struct folio *folio)
 {
-	struct address_space *mapping;
+	struct address_space *mapping = READ_ONCE(folio->mapping);
+	unsigned int facts = KX_FRAME_FILE;
 
-	if (folio_test_anon(folio))
-		return true;
-	mapping = READ_ONCE(folio->mapping);
-	if (!mapping || (unsigned long)mapping & FOLIO_MAPPING_FLAGS)
-		return false;
-	return !mapping_inaccessible(mapping) && mapping->host &&
-	       mapping->host->i_sb->s_magic != SECRETMEM_MAGIC;
+	if (!mapping || (unsigned long)mapping & FOLIO_MAPPING_FLAGS || !mapping->host)
+		return 0;
+	if (mapping_inaccessible(mapping))
+		facts |= KX_FRAME_INACCESSIBLE;
+	if (mapping->host->i_sb->s_magic == SECRETMEM_MAGIC)
+		facts |= KX_FRAME_SECRET;
+	return facts;
 }
 
-static bool is_readable(struct folio *folio, struct page *page)
+static unsigned int held_facts(struct folio *folio, struct page *page)
 {
-	return !PageHWPoison(page) && !folio_is_zone_device(folio) && is_in_direct_map(folio);
+	unsigned int facts = KX_FRAME_HELD;
+
+	if (unlikely(PageHWPoison(page)))
+		facts |= KX_FRAME_POISONED;
+	if (unlikely(folio_is_zone_device(folio)))
+		facts |= KX_FRAME_DEVICE;
+	if (likely(folio_test_anon(folio)))
+		return facts | KX_FRAME_ANONYMOUS;
+	return facts | mapping_facts(folio);
 }
 
 /*
@@ -45,15 +52,11 @@ static unsigned int frame_get(struct page *page)
 	struct folio *folio = page_folio(page);
 
 	if (!folio_mapped(folio) || !folio_try_get(folio))
-		return KX_LOST;
-	if (likely(page_folio(page) == folio && folio_mapped(folio))) {
-		if (likely(is_readable(folio, page)))
-			return KX_FOUND;
-		folio_put(folio);
-		return KX_CLOSED;
-	}
+		return 0;
+	if (likely(page_folio(page) == folio && folio_mapped(folio)))
+		return held_facts(folio, page);
 	folio_put(folio);
-	return KX_LOST;
+	return 0;
 }
 
 /* Memory that went offline was emptied before: what a process had there has moved. */
@@ -62,9 +65,9 @@ static unsigned int not_online(unsigned long pfn)
 	struct dev_pagemap *device = get_dev_pagemap(pfn);
 
 	if (!device)
-		return KX_LOST;
+		return 0;
 	put_dev_pagemap(device);
-	return KX_CLOSED;
+	return KX_FRAME_DEVICE;
 }
 
 /*
@@ -74,15 +77,15 @@ static unsigned int not_online(unsigned long pfn)
 unsigned int kx_frame_get(unsigned long pfn, const void **frame)
 {
 	struct page *page;
-	unsigned int found;
+	unsigned int facts;
 
 	rcu_read_lock();
 	page = pfn_to_online_page(pfn);
-	found = likely(page) ? frame_get(page) : not_online(pfn);
+	facts = likely(page) ? frame_get(page) : not_online(pfn);
 	rcu_read_unlock();
-	if (likely(found == KX_FOUND))
+	if (likely(facts & KX_FRAME_HELD))
 		*frame = page_address(page);
-	return found;
+	return facts;
 }
 
 void kx_frame_put(const void *frame)

@@ -12,8 +12,13 @@ extern "C" {
 }
 
 /// `enum kx_frame` of `shim.h`.
-pub(crate) const KX_FOUND: ffi::c_uint = 0;
-pub(crate) const KX_LOST: ffi::c_uint = 1;
+pub(crate) const KX_FRAME_HELD: ffi::c_uint = 1;
+pub(crate) const KX_FRAME_DEVICE: ffi::c_uint = 2;
+pub(crate) const KX_FRAME_POISONED: ffi::c_uint = 4;
+pub(crate) const KX_FRAME_ANONYMOUS: ffi::c_uint = 8;
+pub(crate) const KX_FRAME_FILE: ffi::c_uint = 16;
+pub(crate) const KX_FRAME_INACCESSIBLE: ffi::c_uint = 32;
+pub(crate) const KX_FRAME_SECRET: ffi::c_uint = 64;
 
 /// `struct notifier_block`, opaque.
 #[repr(C)]
