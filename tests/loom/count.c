@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What till.h has from the kernel, in words that main.rs offers. */
+/* What fast_counter.h has from the kernel, in words that main.rs offers. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,11 +24,11 @@ bool word_replace(u64 *word, u64 *old, u64 new);
 #define smp_load_acquire(word) word_load(word)
 #define try_cmpxchg64_relaxed(word, old, new) word_replace(word, old, new)
 
-#include "till.h"
+#include "fast_counter.h"
 
-bool till_count(struct kx_till *till, u64 start, u64 generation);
+bool fast_count(struct kx_fast_counter *counter, u64 start, u64 generation);
 
-bool till_count(struct kx_till *till, u64 start, u64 generation)
+bool fast_count(struct kx_fast_counter *counter, u64 start, u64 generation)
 {
-	return kx_till_count(till, start, generation);
+	return kx_fast_count(counter, start, generation);
 }

@@ -3,12 +3,12 @@
 //!
 //! [loom](https://docs.rs/loom) runs each model again and again: with the tasks' steps in every order,
 //! and with every value that a load may see by the rules of C11, which promise less than x86 does. The
-//! algorithms are those of `model`, generic over their words; the counting in a till is the kernel's own
+//! algorithms are those of `model`, generic over their words; the counting in a fast counter is the kernel's own
 //! C (`count.c`). The number of times that a task is interrupted in the middle is bounded, see [`check`].
 
+mod fast_counter;
 mod gate;
 mod members;
-mod till;
 mod word;
 
 /// Tries a model in all orders in which running tasks are interrupted `preemptions` times at most.

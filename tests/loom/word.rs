@@ -16,7 +16,7 @@ struct Word {
     value: AtomicU64,
     /// Swapped, in no order, before each use of the value. loom 0.7 looks for another order of two
     /// accesses only if there was none in between, even if that was a load: it would not try a load
-    /// after a task's change which that task began with a load of its own, as each addition in a till.
+    /// after a task's change which that task began with a load of its own, as each addition in a fast counter.
     /// Accesses that all change something have no such blind spot.
     turn: AtomicU64,
 }

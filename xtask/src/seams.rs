@@ -248,14 +248,14 @@ mod tests {
     fn declarations_become_prototypes_and_assertions() -> Result<()> {
         let mut c = Declarations::default();
         c.read(
-            "/// `struct kx_till`.\n\
-             pub struct Till(u8);\n\
-             /// Sets: `KX_TILL_SETS`.\n\
+            "/// `struct kx_fast_counter`.\n\
+             pub struct FastCounter(u8);\n\
+             /// Sets: `KX_COUNTER_SETS`.\n\
              const SETS: usize = 64;\n\
              // `include/linux/mm.h`, `include/linux/fs.h`\n\
              extern \"C\" {\n\
              fn each(f: *mut bindings::file, g: unsafe extern \"C\" fn(*mut ffi::c_void)) -> ffi::c_int;\n\
-             fn name(till: *const Till, at: bindings::loff_t) -> *const *mut ffi::c_char;\n\
+             fn name(counter: *const FastCounter, at: bindings::loff_t) -> *const *mut ffi::c_char;\n\
              }",
         )?;
         let prototypes: Result<Vec<_>> = c.functions.iter().map(|each| c.prototype(each)).collect();
@@ -263,10 +263,13 @@ mod tests {
             prototypes?,
             [
                 "int each(struct file *, typeof(void (*)(void *)));",
-                "char * const * name(struct kx_till const *, loff_t);"
+                "char * const * name(struct kx_fast_counter const *, loff_t);"
             ]
         );
-        assert_eq!(c.constants, [("KX_TILL_SETS".to_owned(), "64".to_owned())]);
+        assert_eq!(
+            c.constants,
+            [("KX_COUNTER_SETS".to_owned(), "64".to_owned())]
+        );
         assert!(c.headers.iter().eq(["linux/fs.h", "linux/mm.h"]));
         Ok(())
     }

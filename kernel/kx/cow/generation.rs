@@ -6,8 +6,8 @@ use super::{
     BUCKETS,
 };
 use crate::{
+    fast_counter::FastCounter,
     mmset::ExitingMm,
-    till::Till,
     watch::{Fault, PageId},
 };
 use kernel::prelude::*;
@@ -37,14 +37,14 @@ impl Settled {
 }
 
 pub(super) struct Generation {
-    /// Never 0 from the first execution on: a till that rests has that number.
+    /// Never 0 from the first execution on: a paused counter has that number.
     pub(super) number: u32,
     pub(super) root: Root,
     /// The root's areas when it ended, or at the last report.
     pub(super) areas: Kept,
     /// Of which version they are, while the root is alive.
     pub(super) version: Option<AreasVersion>,
-    /// Without the copies that are in the till. It has a bucket for each area for which that is open.
+    /// Without the copies that are in the fast counter. It has a bucket for each area for which that is open.
     ledger: Ledger<KVVec<Bucket>, KVVec<u16>>,
     pending: Pending,
 }
@@ -101,41 +101,46 @@ impl Generation {
     }
 
     /// Begins the next one.
-    pub(super) fn begin(&mut self, till: &Till) -> u32 {
+    pub(super) fn begin(&mut self, counter: &FastCounter) -> u32 {
         self.number = self.number.wrapping_add(1).max(1);
         self.version = None;
         self.ledger.clear();
         self.pending = Pending::NONE;
-        till.begin(self.number);
+        counter.begin(self.number);
         self.number
     }
 
-    /// The counts, but for what is in the till.
+    /// The counts, but for what is in the fast counter.
     pub(super) fn ledger(&self) -> &Ledger<KVVec<Bucket>, KVVec<u16>> {
         &self.ledger
     }
 
-    /// Brings what is in the till to the ledger.
-    pub(super) fn collect(&mut self, till: &Till) {
-        till.collect(|start, copies| self.add_copies(till, start, copies));
+    /// Brings what is in the fast counter to the ledger.
+    pub(super) fn collect(&mut self, counter: &FastCounter) {
+        counter.collect(|start, copies| self.add_copies(counter, start, copies));
     }
 
-    fn count(&mut self, till: &Till, fault: Fault<'_>, kind: Kind) -> Entered {
+    fn count(&mut self, counter: &FastCounter, fault: Fault<'_>, kind: Kind) -> Entered {
         let start = fault.area_start();
-        let mut root = Asked::new(self.root, &self.areas, till).shown(fault.mm(), start);
+        let mut root = Asked::new(self.root, &self.areas, counter).shown(fault.mm(), start);
         self.ledger.count(start, kind, 1, &mut root)
     }
 
-    /// Of the till.
-    fn add_copies(&mut self, till: &Till, start: u64, copies: u64) {
-        let mut root = Asked::new(self.root, &self.areas, till);
+    /// Of the fast counter.
+    fn add_copies(&mut self, counter: &FastCounter, start: u64, copies: u64) {
+        let mut root = Asked::new(self.root, &self.areas, counter);
         self.ledger.count(start, Kind::Copied, copies, &mut root);
     }
 
     /// Does a part of what is to be done at the end of an address space, if that is the root: keeps
     /// its areas, and gives up what was counted for others. Returns whether there is more to do;
     /// `settled` says how far the ledger is.
-    pub(super) fn end(&mut self, till: &Till, mm: &ExitingMm<'_>, settled: &mut Settled) -> bool {
+    pub(super) fn end(
+        &mut self,
+        counter: &FastCounter,
+        mm: &ExitingMm<'_>,
+        settled: &mut Settled,
+    ) -> bool {
         if self.root == Root::Alive(mm.id()) {
             self.root = Root::Ending(mm.id());
             self.version = None;
@@ -146,7 +151,7 @@ impl Generation {
         if self.areas.read_on(mm) {
             return true;
         }
-        let mut root = AskedLast { mm, till };
+        let mut root = AskedLast { mm, counter };
         if let Some(next) = self.ledger.settle(settled.next, LOOKS_AT_ONCE, &mut root) {
             settled.next = next;
             settled.left = settled.left.saturating_sub(LOOKS_AT_ONCE);
@@ -158,35 +163,37 @@ impl Generation {
         false
     }
 
-    /// Enters a fault that was not counted in the till.
+    /// Enters a fault that was not counted in the fast counter.
     #[inline]
-    pub(super) fn enter(&mut self, till: &Till, fault: Fault<'_>, outcome: Outcome) {
+    pub(super) fn enter(&mut self, counter: &FastCounter, fault: Fault<'_>, outcome: Outcome) {
         match outcome {
             Outcome::Count(kind) if self.pending.task == 0 => {
                 let start = fault.area_start();
-                let entered = self.count(till, fault, kind);
+                let entered = self.count(counter, fault, kind);
                 if kind == Kind::Copied && entered == Entered::There {
-                    till.open(start, |start, copies| self.add_copies(till, start, copies));
+                    counter.open(start, |start, copies| {
+                        self.add_copies(counter, start, copies)
+                    });
                 }
             }
-            _ => self.enter_rare(till, fault, outcome),
+            _ => self.enter_rare(counter, fault, outcome),
         }
     }
 
-    fn enter_rare(&mut self, till: &Till, fault: Fault<'_>, outcome: Outcome) {
+    fn enter_rare(&mut self, counter: &FastCounter, fault: Fault<'_>, outcome: Outcome) {
         let start = fault.area_start();
-        let expected = self.expected(till);
+        let expected = self.expected(counter);
         match outcome {
             Outcome::Nothing => {}
-            Outcome::Unshare => self.expect(till, Expected::Unshared),
+            Outcome::Unshare => self.expect(counter, Expected::Unshared),
             Outcome::HugeZero => {
-                self.count(till, fault, Kind::ZeroFilled);
-                self.expect(till, Expected::Split(fault.address()));
+                self.count(counter, fault, Kind::ZeroFilled);
+                self.expect(counter, Expected::Split(fault.address()));
             }
             Outcome::Swap => {
-                self.count(till, fault, Kind::Copied);
+                self.count(counter, fault, Kind::Copied);
                 if let Some(page) = fault.swap_page() {
-                    self.expect(till, Expected::Swap(page, start));
+                    self.expect(counter, Expected::Swap(page, start));
                 }
             }
             Outcome::Count(kind) => {
@@ -194,14 +201,14 @@ impl Generation {
                     && fault.address().is_some()
                     && expected == Some(Expected::Split(fault.address()));
                 let kind = if is_split { Kind::Split } else { kind };
-                self.count(till, fault, kind);
+                self.count(counter, fault, kind);
             }
             Outcome::Takeover { .. } if expected == Some(Expected::Unshared) => {}
             Outcome::Takeover { was, is_remote } => match (was, is_remote) {
                 (Kind::Copied, true) => {}
-                (was, false) => self.turn_into_reuse(till, start, was),
+                (was, false) => self.turn_into_reuse(counter, start, was),
                 (_, true) => {
-                    self.count(till, fault, Kind::Remote);
+                    self.count(counter, fault, Kind::Remote);
                 }
             },
         }
@@ -209,34 +216,36 @@ impl Generation {
 
     /// The swap cache lets go of a page, in this task. Who takes it over maps it; if nobody does it was
     /// copied, and this comes of its last copy or of an unmapping.
-    pub(super) fn swap_freed(&mut self, till: &Till, page: PageId, is_mapped: bool) {
+    pub(super) fn swap_freed(&mut self, counter: &FastCounter, page: PageId, is_mapped: bool) {
         match self.pending.what {
             Expected::Swap(expected, start) if expected == page => {
-                if self.expected(till).is_some() && is_mapped {
-                    self.turn_into_reuse(till, start, Kind::Copied);
+                if self.expected(counter).is_some() && is_mapped {
+                    self.turn_into_reuse(counter, start, Kind::Copied);
                 }
             }
             _ => {}
         }
     }
 
-    fn turn_into_reuse(&mut self, till: &Till, start: u64, was: Kind) {
-        till.collect_of(start, |start, copies| self.add_copies(till, start, copies));
-        let mut root = Asked::new(self.root, &self.areas, till);
+    fn turn_into_reuse(&mut self, counter: &FastCounter, start: u64, was: Kind) {
+        counter.collect_of(start, |start, copies| {
+            self.add_copies(counter, start, copies)
+        });
+        let mut root = Asked::new(self.root, &self.areas, counter);
         self.ledger.turn_into_reuse(start, was, &mut root);
     }
 
     /// The current task's next event has to come here.
-    fn expect(&mut self, till: &Till, what: Expected) {
+    fn expect(&mut self, counter: &FastCounter, what: Expected) {
         self.pending = Pending::now(what);
-        till.rest();
+        counter.pause();
     }
 
     /// What was expected of this event. Nothing more is.
-    fn expected(&mut self, till: &Till) -> Option<Expected> {
+    fn expected(&mut self, counter: &FastCounter) -> Option<Expected> {
         let pending = core::mem::replace(&mut self.pending, Pending::NONE);
         if pending.task != 0 {
-            till.go_on(self.number);
+            counter.resume(self.number);
         }
         (pending.task == task::current_id()).then_some(pending.what)
     }

@@ -2,7 +2,7 @@
 //! Copy-on-write faults of programs, by memory area.
 //!
 //! `shim.c` is as in the other rooms, but for `kx_count_copy`, which also counts what it recognises:
-//! see [`till`].
+//! see [`fast_counter`].
 //!
 //! A program is known by its name (`comm`). Executing it under that name begins a new *generation*:
 //! all counts are zero, and the address space of that execution is the *root*, whose areas are
@@ -11,8 +11,8 @@
 //! name. Members of earlier generations are not counted any more.
 //!
 //! ```text
-//!   fault ──► MmSet: whose? ──► Program ──► Till ──► RawLock<Generation> ──► Ledger
-//!             (no lock)         (by index)  (no lock)  one per program
+//!   fault ──► MmSet: whose? ──► Program ──► FastCounter ──► RawLock<Generation> ──► Ledger
+//!             (no lock)         (by index)  (no lock)       one per program
 //! ```
 //!
 //! # Locks
@@ -32,19 +32,19 @@
 //! A program that was running before its name was tracked is not counted until it is executed
 //! again.
 
+mod fast_counter;
 mod generation;
 mod lockless;
 mod mmset;
 mod report;
 mod root;
 mod sys;
-mod till;
 mod watch;
 
 use crate::{
+    fast_counter::FastCounter,
     lockless::OnceArc,
     mmset::{ExitingMm, MmId, MmSet},
-    till::Till,
     watch::{Fault, PageId, Watch, Watcher},
 };
 use generation::{Generation, Settled};
@@ -75,7 +75,7 @@ const PLACES: usize = 2 * MAX_PROGRAMS;
 /// A program that is tracked.
 #[pin_data]
 struct Program {
-    till: Till,
+    counter: FastCounter,
     /// Processes of the last generation that could not become members. Changes under the lock.
     lost: Atomic<u64>,
     #[pin]
@@ -87,7 +87,7 @@ impl Program {
         let generation = Generation::new()?;
         Arc::pin_init(
             pin_init!(Self {
-                till: Till::new(comm),
+                counter: FastCounter::new(comm),
                 lost: Atomic::new(0),
                 generation <- new_raw_lock!(generation, "kx::cow generation"),
             }),
@@ -125,7 +125,10 @@ impl Programs {
         (0..PLACES)
             .map(|step| first.wrapping_add(step) & (PLACES - 1))
             .filter_map(|place| Some((place, self.table.get(place)?)))
-            .find(|(_, slot)| slot.get().is_none_or(|program| program.till.comm() == comm))
+            .find(|(_, slot)| {
+                slot.get()
+                    .is_none_or(|program| program.counter.comm() == comm)
+            })
     }
 
     fn find(&self, comm: &Comm) -> Option<(u32, ArcBorrow<'_, Program>)> {
@@ -140,13 +143,13 @@ impl Programs {
         let Some((membership, program)) = self.program_of(fault.mm()) else {
             return;
         };
-        let outcome = fault.outcome(program.till.comm());
+        let outcome = fault.outcome(program.counter.comm());
         if outcome == Outcome::Nothing {
             return;
         }
         let mut generation = program.generation.lock();
         if generation.number == membership.generation {
-            generation.enter(&program.till, fault, outcome);
+            generation.enter(&program.counter, fault, outcome);
         }
     }
 
@@ -196,7 +199,7 @@ impl Watcher for Programs {
         };
         // SAFETY: By the invariant.
         let program = unsafe { self.program_of_member(membership) };
-        if let Err(fault) = fault.count(&program.till, membership.generation) {
+        if let Err(fault) = fault.count(&program.counter, membership.generation) {
             self.enter(fault);
         }
     }
@@ -206,12 +209,12 @@ impl Watcher for Programs {
             return;
         };
         // As a rule nothing is expected: whole processes come here when they end or are swapped in.
-        if !program.till.is_resting() {
+        if !program.counter.is_paused() {
             return;
         }
         let mut generation = program.generation.lock();
         if generation.number == membership.generation {
-            generation.swap_freed(&program.till, page, is_mapped);
+            generation.swap_freed(&program.counter, page, is_mapped);
         }
     }
 
@@ -222,7 +225,7 @@ impl Watcher for Programs {
         let mut generation = program.generation.lock();
         let membership = Membership {
             program: place,
-            generation: generation.begin(&program.till),
+            generation: generation.begin(&program.counter),
         };
         let joined = self.members.insert(mm, membership);
         program.lost.store(u64::from(joined.is_err()), Relaxed);
@@ -252,7 +255,7 @@ impl Watcher for Programs {
         while program
             .generation
             .lock()
-            .end(&program.till, mm, &mut settled)
+            .end(&program.counter, mm, &mut settled)
         {}
         self.members.remove(mm);
     }

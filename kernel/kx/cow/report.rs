@@ -54,7 +54,7 @@ struct Taken {
 impl Tracked {
     /// Its name.
     pub fn name(&self) -> &[u8] {
-        self.0.till.comm().as_bytes()
+        self.0.counter.comm().as_bytes()
     }
 
     /// The number of its generation: 0 if it was not executed since it is tracked.
@@ -122,7 +122,7 @@ impl Tracked {
             let mut generation = self.0.generation.lock();
             let root = generation.root.reference()?;
             // Before the size is looked at, so that little is left to do the next time.
-            generation.collect(&self.0.till);
+            generation.collect(&self.0.counter);
             let used = generation.ledger().buckets();
             if used.len() > room {
                 room = used.len().saturating_add(ROOM);

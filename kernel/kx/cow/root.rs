@@ -2,8 +2,8 @@
 //! The address space whose areas are reported, and how the ledger asks for them.
 
 use crate::{
+    fast_counter::FastCounter,
     mmset::{ExitingMm, MmId},
-    till::Till,
 };
 use kernel::{
     mm::{Mm, MmWithUser, MmWithUserAsync},
@@ -109,7 +109,7 @@ impl Kept {
 pub(super) struct Asked<'a> {
     root: Root,
     kept: &'a Kept,
-    till: &'a Till,
+    counter: &'a FastCounter,
     /// Where an area of the root begins, if the fault that is entered shows one.
     begins: Option<u64>,
     /// Once it is needed. Giving it up takes no lock that sleeps, even if it is the last one.
@@ -117,11 +117,11 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn new(root: Root, kept: &'a Kept, till: &'a Till) -> Self {
+    pub(super) fn new(root: Root, kept: &'a Kept, counter: &'a FastCounter) -> Self {
         Self {
             root,
             kept,
-            till,
+            counter,
             begins: None,
             user: None,
         }
@@ -178,7 +178,7 @@ impl ledger::Root for Asked<'_> {
     }
 
     fn close(&mut self, start: u64) -> u64 {
-        self.till.close(start)
+        self.counter.close(start)
     }
 }
 
@@ -197,7 +197,7 @@ pub(super) fn place(mm: &MmWithUser, address: u64) -> Place {
 /// How the ledger asks a root that ends, for the last time.
 pub(super) struct AskedLast<'a> {
     pub(super) mm: &'a ExitingMm<'a>,
-    pub(super) till: &'a Till,
+    pub(super) counter: &'a FastCounter,
 }
 
 impl ledger::Root for AskedLast<'_> {
@@ -210,6 +210,6 @@ impl ledger::Root for AskedLast<'_> {
     }
 
     fn close(&mut self, start: u64) -> u64 {
-        self.till.close(start)
+        self.counter.close(start)
     }
 }

@@ -8,7 +8,7 @@
 #include <linux/userfaultfd_k.h>
 
 #include "shim.h"
-#include "till.h"
+#include "fast_counter.h"
 
 /* watch.rs: called for each fault, so each fact function is one call. */
 
@@ -121,14 +121,14 @@ static __always_inline bool is_plain_copy(const struct vm_fault *vmf, const char
 	       !(READ_ONCE(page->flags.f) & (BIT(PG_head) | BIT(PG_anon_exclusive)));
 }
 
-notrace const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till *till,
-					     u64 generation)
+notrace const struct vm_fault *kx_count_copy(const struct vm_fault *vmf,
+					     struct kx_fast_counter *counter, u64 generation)
 {
-	if (!is_plain_copy(vmf, till->name))
+	if (!is_plain_copy(vmf, counter->name))
 		return vmf;
 	/* Both must mean the same by a copy; debug kernels look each time. */
-	VM_WARN_ON_ONCE(kx_write_fault(vmf, till->name) != KX_FAULT_ANONYMOUS);
-	return kx_till_count(till, vmf->vma->vm_start, generation) ? NULL : vmf;
+	VM_WARN_ON_ONCE(kx_write_fault(vmf, counter->name) != KX_FAULT_ANONYMOUS);
+	return kx_fast_count(counter, vmf->vma->vm_start, generation) ? NULL : vmf;
 }
 
 unsigned int kx_write_fault(const struct vm_fault *vmf, const char *name)

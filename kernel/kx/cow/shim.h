@@ -27,11 +27,11 @@ enum kx_fault {
 	KX_FAULT_SWAP = 1 << 11,
 };
 
-/* till.rs */
-struct kx_till;
+/* fast_counter.rs */
+struct kx_fast_counter;
 
 /* Returns NULL if it is a plain copy that was counted, else @vmf: the caller need not keep it. */
-const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till *till,
+const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_fast_counter *counter,
 				     u64 generation);
 
 /* @name has TASK_COMM_LEN bytes. */

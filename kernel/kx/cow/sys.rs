@@ -4,14 +4,14 @@
 // The kernel's structures hold empty ones, which the lint distrusts; they pass by pointer only.
 #![allow(improper_ctypes)]
 
-use crate::till::Till;
+use crate::fast_counter::FastCounter;
 use kernel::{bindings, ffi};
 
 // `shim.h`
 extern "C" {
     pub(crate) fn kx_count_copy(
         vmf: *const bindings::vm_fault,
-        till: *mut Till,
+        counter: *mut FastCounter,
         generation: u64,
     ) -> *const bindings::vm_fault;
     pub(crate) fn kx_write_fault(

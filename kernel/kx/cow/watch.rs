@@ -20,9 +20,9 @@
 //! child have no other users yet; an address space that ends has none any more.
 
 use crate::{
+    fast_counter::FastCounter,
     mmset::{ExitingMm, MmId},
     sys,
-    till::Till,
 };
 use kernel::{bindings, mm::Mm, prelude::*, sync::Arc};
 use kx_hook::probe::{Entry, FunctionProbe, Hook, HotProbe};
@@ -121,16 +121,16 @@ impl<'a> Fault<'a> {
         Some(PageId(unsafe { sys::kx_fault_folio(vmf) } as usize))
     }
 
-    /// Counts a plain copy in `till`, for this generation. What is not that, or in an area for which
-    /// the till is not open, is given back.
+    /// Counts a plain copy in `counter`, for this generation. What is not that, or in an area for which
+    /// the fast counter is not open, is given back.
     #[inline(always)]
-    pub(crate) fn count(self, till: &Till, generation: u32) -> Result<(), Self> {
+    pub(crate) fn count(self, counter: &FastCounter, generation: u32) -> Result<(), Self> {
         let At::SmallPage(vmf) = self.at else {
             return Err(self);
         };
-        // SAFETY: By the invariant; a `Till` is what C takes it for.
+        // SAFETY: By the invariant; a `FastCounter` is what C takes it for.
         let rest =
-            unsafe { sys::kx_count_copy(vmf, (&raw const *till).cast_mut(), generation.into()) };
+            unsafe { sys::kx_count_copy(vmf, (&raw const *counter).cast_mut(), generation.into()) };
         if rest.is_null() {
             return Ok(());
         }

@@ -12,6 +12,7 @@
 
 pub mod area;
 pub mod cow;
+pub mod fast_counter;
 pub mod gate;
 pub mod generation;
 pub mod group;
@@ -29,5 +30,4 @@ pub mod quota;
 pub mod sort;
 pub mod table;
 pub mod text;
-pub mod till;
 pub mod word;

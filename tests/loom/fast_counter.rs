@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Copies that are counted in a till, by the kernel's C, beside the one task that changes it.
+//! Copies that are counted in a fast counter, by the kernel's C, beside the one task that changes it.
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -10,21 +10,21 @@ use loom::sync::atomic::{
     Ordering::{Acquire, Release},
 };
 use loom::thread::{self, JoinHandle};
-use model::till::Till;
+use model::fast_counter::FastCounter;
 
 use crate::check;
 use crate::word::Watched;
 
 extern "C-unwind" {
     /// `count.c`.
-    fn till_count(till: *const c_void, start: u64, generation: u64) -> bool;
+    fn fast_count(counter: *const c_void, start: u64, generation: u64) -> bool;
 }
 
-/// `struct kx_till`.
+/// `struct kx_fast_counter`.
 #[repr(C)]
-struct KxTill<const ORDER: bool> {
+struct KxFastCounter<const ORDER: bool> {
     name: [u8; 16],
-    till: Till<Watched<ORDER>>,
+    counter: FastCounter<Watched<ORDER>>,
 }
 
 /// Areas of one set, and so one more than it has room for.
@@ -32,44 +32,44 @@ const AREAS: [u64; 3] = [0x1000, 0x3_8000, 0x5_a000];
 
 const PATIENCE: usize = 32;
 
-/// A till, and what one task has collected out of it.
+/// A fast counter, and what one task has collected out of it.
 struct Counter<const ORDER: bool> {
-    shared: Arc<KxTill<ORDER>>,
+    shared: Arc<KxFastCounter<ORDER>>,
     collected: BTreeMap<u64, u64>,
 }
 
 impl<const ORDER: bool> Counter<ORDER> {
     /// Generation 1.
     fn new() -> Self {
-        let shared = KxTill {
+        let shared = KxFastCounter {
             name: [0; 16],
-            till: Till::default(),
+            counter: FastCounter::default(),
         };
-        shared.till.begin(1);
+        shared.counter.begin(1);
         Self {
             shared: Arc::new(shared),
             collected: BTreeMap::new(),
         }
     }
 
-    fn till(&self) -> &Till<Watched<ORDER>> {
-        &self.shared.till
+    fn fast(&self) -> &FastCounter<Watched<ORDER>> {
+        &self.shared.counter
     }
 
     fn open(&mut self, start: u64) {
         let collected = &mut self.collected;
-        self.shared.till.open(start, |start, copies| {
+        self.shared.counter.open(start, |start, copies| {
             *collected.entry(start).or_default() += copies;
         });
     }
 
     fn close(&mut self, start: u64) {
-        *self.collected.entry(start).or_default() += self.shared.till.close(start);
+        *self.collected.entry(start).or_default() += self.shared.counter.close(start);
     }
 
     fn collect(&mut self) {
         let collected = &mut self.collected;
-        self.shared.till.collect(|start, copies| {
+        self.shared.counter.collect(|start, copies| {
             *collected.entry(start).or_default() += copies;
         });
     }
@@ -93,11 +93,11 @@ impl<const ORDER: bool> Counter<ORDER> {
     }
 }
 
-fn count<const ORDER: bool>(till: &KxTill<ORDER>, start: u64, generation: u32) -> bool {
-    let till = std::ptr::from_ref(till).cast();
+fn count<const ORDER: bool>(counter: &KxFastCounter<ORDER>, start: u64, generation: u32) -> bool {
+    let counter = std::ptr::from_ref(counter).cast();
     // SAFETY: It is what C takes it for, as far as that looks: the words have the size of the kernel's,
     // and are what the functions of `word.rs` take.
-    unsafe { till_count(till, start, generation.into()) }
+    unsafe { fast_count(counter, start, generation.into()) }
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_copy_of_an_old_generation_does_not_count_in_the_next() {
         let copies = counter.copies(1, area, 1);
         counter.collect();
         let collected = counter.collected.remove(&area).unwrap_or_default();
-        counter.till().begin(2);
+        counter.fast().begin(2);
         counter.open(area);
         let copies = copies.join().unwrap();
         assert!(collected <= copies);
@@ -162,7 +162,7 @@ fn a_copy_of_the_next_generation_is_not_forgotten() {
             let (shared, has_begun) = (counter.shared.clone(), has_begun.clone());
             move || has_begun.load(Acquire) && count(&shared, area, 2)
         });
-        counter.till().begin(2);
+        counter.fast().begin(2);
         has_begun.store(true, Release);
         counter.open(area);
         counter.collect();
@@ -177,7 +177,7 @@ fn opening<const ORDER: bool>() {
         let mut counter = Counter::<ORDER>::new();
         let [area, ..] = AREAS;
         let old = counter.copies(1, area, 1);
-        counter.till().begin(2);
+        counter.fast().begin(2);
         counter.open(area);
         assert_eq!(old.join().unwrap(), 0, "the old generation's");
         assert_eq!(counter.collected(area), 0);
@@ -256,15 +256,15 @@ fn the_less_busy_area_gives_way_unless_both_are_busier_than_the_others() {
 }
 
 #[test]
-fn a_till_that_rests_counts_nothing_of_the_task_that_it_rests_for() {
+fn a_paused_counter_counts_nothing_of_the_task_that_it_is_paused_for() {
     check(2, || {
         let mut counter = Counter::<true>::new();
         let [area, ..] = AREAS;
         counter.open(area);
         let others = counter.copies(1, area, 1);
-        counter.till().rest();
+        counter.fast().pause();
         assert!(!counter.count(area, 1));
-        counter.till().go_on(1);
+        counter.fast().resume(1);
         assert!(counter.count(area, 1));
         let others = others.join().unwrap();
         assert_eq!(counter.collected(area), others + 1);

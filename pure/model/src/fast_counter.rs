@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Where copies, the commonest faults by far, are counted without a lock.
 //!
-//! A till belongs to a program. It is open for some of its memory areas: a plain copy there is one
+//! A fast counter belongs to a program. It is open for some of its memory areas: a plain copy there is one
 //! atomic addition. Whatever else happens is entered under the program's lock, and so is the opening;
 //! whoever wants to know the counts collects them, under the lock, too.
 //!
@@ -9,7 +9,7 @@
 //! keeps it, unless it turns out after `PATIENCE` faults of others that they come more often: areas
 //! that are equally busy do not throw each other out at each fault.
 //!
-//! The addition is made in C, at the entry of the fault: `kx_till_count` of `kernel/kx/cow/till.h`,
+//! The addition is made in C, at the entry of the fault: `kx_fast_count` of `kernel/kx/cow/fast_counter.h`,
 //! which must agree with what is here. `tests/loom` compiles it and tries the two out together.
 //!
 //! # Why nothing is lost or counted twice
@@ -24,16 +24,16 @@
 //! A generation leaves what was not open in the one before as it is, with its word. So an entry is
 //! opened by a store that comes after that of the generation, and an addition loads the start first.
 //!
-//! A till that [rests](Till::rest) does so for one task only, which waits for it: an addition of
+//! A fast counter is [paused](FastCounter::pause) for one task only, which waits for it: an addition of
 //! another that is under way is none the worse.
 
 use crate::word::Word;
 use core::mem::{offset_of, size_of};
 
-/// Sets of areas: `KX_TILL_SETS`, a bit of `Till::open` each.
+/// Sets of areas: `KX_COUNTER_SETS`, a bit of `FastCounter::open` each.
 const SETS: usize = 64;
 
-/// Areas of one set that a till can be open for at the same time: `KX_TILL_WAYS`.
+/// Areas of one set that a fast counter can be open for at the same time: `KX_COUNTER_WAYS`.
 const WAYS: usize = 2;
 
 /// Faults in areas that found no room in their set before one of them may take another's.
@@ -43,48 +43,49 @@ const PATIENCE: u64 = 32;
 const CLOSED: u64 = u64::MAX;
 
 /// No member's generation.
-const RESTS: u64 = 0;
+const PAUSED: u64 = 0;
 
 /// The part of an entry's word that counts. There is room for a million copies in each second of
 /// eight years.
 const COPIES: u64 = (1 << 48) - 1;
 
-/// `struct kx_till_entry`.
+/// `struct kx_area_copies`.
 #[repr(C)]
-struct Entry<W> {
+struct AreaCopies<W> {
     start: W,
     copies: W,
 }
 
-/// See the module's documentation; `struct kx_till` from its `generation` on, and behind it what C
+/// See the module's documentation; `struct kx_fast_counter` from its `generation` on, and behind it what C
 /// does not know. A set is within a cache line if the first one is.
 #[repr(C, align(16))]
-pub struct Till<W> {
+pub struct FastCounter<W> {
     generation: W,
     _unused: u64,
-    sets: [[Entry<W>; WAYS]; SETS],
+    sets: [[AreaCopies<W>; WAYS]; SETS],
     /// A bit for each set in which something may be open.
     open: W,
     /// For each set: faults that found no room.
     misses: [W; SETS],
 }
 
-// `till.h` has the same.
-const _: () = assert!(size_of::<Entry<u64>>() == 16 && offset_of!(Till<u64>, sets) == 16);
+// `fast_counter.h` has the same.
+const _: () =
+    assert!(size_of::<AreaCopies<u64>>() == 16 && offset_of!(FastCounter<u64>, sets) == 16);
 
 /// Receives the start of an area and the number of copies there.
 pub trait Collect: FnMut(u64, u64) {}
 impl<F: FnMut(u64, u64)> Collect for F {}
 
-impl<W: Word> Default for Till<W> {
-    /// A closed till.
+impl<W: Word> Default for FastCounter<W> {
+    /// A closed fast counter.
     fn default() -> Self {
-        let entry = |_| Entry {
+        let entry = |_| AreaCopies {
             start: W::new(CLOSED),
             copies: W::new(0),
         };
         Self {
-            generation: W::new(RESTS),
+            generation: W::new(PAUSED),
             _unused: 0,
             sets: core::array::from_fn(|_| core::array::from_fn(entry)),
             open: W::new(0),
@@ -93,7 +94,7 @@ impl<W: Word> Default for Till<W> {
     }
 }
 
-impl<W: Word> Till<W> {
+impl<W: Word> FastCounter<W> {
     /// From now on only members of this generation, which is not 0 and has none yet, are counted; what
     /// was there is forgotten.
     ///
@@ -106,19 +107,19 @@ impl<W: Word> Till<W> {
         self.open.put(0);
     }
 
-    /// Nothing that begins after this, as the current task's next fault, is counted until the till
-    /// [goes on](Self::go_on).
-    pub fn rest(&self) {
-        self.generation.put(RESTS);
+    /// Nothing that begins after this, as the current task's next fault, is counted until the counter
+    /// is [resumed](Self::resume).
+    pub fn pause(&self) {
+        self.generation.put(PAUSED);
     }
 
-    /// Whether it rests; known for sure if it does so for the current task.
-    pub fn is_resting(&self) -> bool {
-        self.generation.peek() == RESTS
+    /// Whether it is paused; known for sure if it is so for the current task.
+    pub fn is_paused(&self) -> bool {
+        self.generation.peek() == PAUSED
     }
 
-    /// Goes on, with the generation that it had.
-    pub fn go_on(&self, generation: u32) {
+    /// Counts again, for the generation that it had.
+    pub fn resume(&self, generation: u32) {
         self.generation.put(generation.into());
     }
 
@@ -149,7 +150,7 @@ impl<W: Word> Till<W> {
 
     /// Closes for the area that begins at `start`, and returns what was counted for it.
     pub fn close(&self, start: u64) -> u64 {
-        self.entry_of(start).map_or(0, Entry::close)
+        self.entry_of(start).map_or(0, AreaCopies::close)
     }
 
     /// Collects everything; what is open stays open.
@@ -159,13 +160,13 @@ impl<W: Word> Till<W> {
         });
     }
 
-    fn entry_of(&self, start: u64) -> Option<&Entry<W>> {
+    fn entry_of(&self, start: u64) -> Option<&AreaCopies<W>> {
         let set = self.sets.get(number_of_set(start))?;
         set.iter().find(|entry| entry.is_of(start))
     }
 
     /// Those that may be open.
-    fn entries(&self) -> impl Iterator<Item = &Entry<W>> {
+    fn entries(&self) -> impl Iterator<Item = &AreaCopies<W>> {
         let mut open = self.open.peek();
         let numbers = core::iter::from_fn(move || {
             let number = open.trailing_zeros();
@@ -176,7 +177,7 @@ impl<W: Word> Till<W> {
     }
 }
 
-/// As `kx_till_count` has it.
+/// As `kx_fast_count` has it.
 fn number_of_set(start: u64) -> usize {
     (((start >> 12) as u32).wrapping_mul(0x61C8_8647) >> 26) as usize
 }
@@ -184,10 +185,10 @@ fn number_of_set(start: u64) -> usize {
 /// One more fault found no room in a set. Closes the least busy entry if those who found none since
 /// the last time were busier.
 fn give_way<'a, W: Word>(
-    set: &'a [Entry<W>; WAYS],
+    set: &'a [AreaCopies<W>; WAYS],
     misses: &W,
     mut collect: impl Collect,
-) -> Option<&'a Entry<W>> {
+) -> Option<&'a AreaCopies<W>> {
     let missed = misses.peek().saturating_add(1);
     if missed < PATIENCE {
         misses.put(missed);
@@ -207,7 +208,7 @@ fn give_way<'a, W: Word>(
     Some(entry)
 }
 
-impl<W: Word> Entry<W> {
+impl<W: Word> AreaCopies<W> {
     fn is_of(&self, start: u64) -> bool {
         self.start.peek() == start
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where copies, the commonest faults by far, are counted without a lock: [`model::till`] for the
+//! Where copies, the commonest faults by far, are counted without a lock: [`model::fast_counter`] for the
 //! programs of one name.
 //!
 //! What is plain enough to be counted here is told, and counted, in C at the entry of the fault
@@ -9,18 +9,18 @@ use crate::lockless::Shared;
 use core::{mem::offset_of, ops::Deref};
 use kx_mm::task::Comm;
 
-/// See the module's documentation; `struct kx_till`, and behind it what C does not know.
+/// See the module's documentation; `struct kx_fast_counter`, and behind it what C does not know.
 #[repr(C, align(64))]
-pub(crate) struct Till {
+pub(crate) struct FastCounter {
     comm: Comm,
-    counts: model::till::Till<Shared>,
+    counts: model::fast_counter::FastCounter<Shared>,
 }
 
-// `till.h` has the same.
-const _: () = assert!(offset_of!(Till, counts) == 16 && size_of::<Shared>() == 8);
+// `fast_counter.h` has the same.
+const _: () = assert!(offset_of!(FastCounter, counts) == 16 && size_of::<Shared>() == 8);
 
-impl Till {
-    /// A closed till of the programs of this name.
+impl FastCounter {
+    /// A closed fast counter of the programs of this name.
     pub(crate) fn new(comm: Comm) -> Self {
         Self {
             comm,
@@ -34,8 +34,8 @@ impl Till {
     }
 }
 
-impl Deref for Till {
-    type Target = model::till::Till<Shared>;
+impl Deref for FastCounter {
+    type Target = model::fast_counter::FastCounter<Shared>;
 
     fn deref(&self) -> &Self::Target {
         &self.counts
