@@ -52,7 +52,7 @@ impl List {
         let mut index_of = RBTree::<Comm, u32>::new();
         let mut number = Some(1);
         while let Some(from) = number {
-            sched::breathe_or_freeze()?;
+            sched::yield_unless_killed_or_frozen()?;
             let Some(process) = task::first_from(from)? else {
                 break;
             };
@@ -99,7 +99,7 @@ impl List {
         let mut again = Allowance::new();
         let mut missed = Missed::default();
         for index in 0..self.names.len() {
-            sched::breathe_or_freeze()?;
+            sched::yield_unless_killed_or_frozen()?;
             self.sorted_spaces(index, &mut spaces, &mut sorting)?;
             let mut outcome = self.look(&spaces, pages, &mut table)?;
             again.earn(outcome.work);
@@ -126,7 +126,7 @@ impl List {
         pages: &mut Pages<'_>,
         table: &mut Table,
     ) -> Result<Outcome> {
-        let mut pacer = Pacer::new(sched::breathe_or_freeze);
+        let mut pacer = Pacer::new(sched::yield_unless_killed_or_frozen);
         let mut start = 0;
         while start < spaces.len() {
             let end = end_of_run(spaces, start..spaces.len(), Space::ID, &mut pacer)?;
@@ -166,7 +166,7 @@ impl List {
         spaces.truncate(0);
         let mut next = self.names.get(index).map(|name| name.first);
         while let Some(member) = next {
-            sched::breathe_or_freeze()?;
+            sched::yield_unless_killed_or_frozen()?;
             if let Some(Some(id)) = self.spaces.get(member as usize) {
                 spaces.push(Space::pack(*id, member))?;
             }
@@ -175,7 +175,7 @@ impl List {
                 .get(member as usize)
                 .and_then(|member| member.next);
         }
-        let mut pacer = Pacer::new(sched::breathe_or_freeze);
+        let mut pacer = Pacer::new(sched::yield_unless_killed_or_frozen);
         let all = 0..spaces.len();
         sort(spaces, all, u128::MAX, &mut sorting.lend(), &mut pacer)
     }

@@ -125,7 +125,7 @@ impl<'a> Pages<'a> {
 
     /// Compares the candidates of the name; returns its figures and starts anew.
     pub(crate) fn finish(&mut self) -> Result<Outcome> {
-        let mut pacer = Pacer::new(sched::breathe_or_freeze);
+        let mut pacer = Pacer::new(sched::yield_unless_killed_or_frozen);
         let found = group(
             &mut self.candidates,
             self.memory,
@@ -201,7 +201,7 @@ impl Permissions {
 impl Visitor for Pages<'_> {
     fn prepare(&mut self) -> Result {
         if self.candidates.len() >= self.unite_at {
-            let mut pacer = Pacer::new(sched::breathe_or_freeze);
+            let mut pacer = Pacer::new(sched::yield_unless_killed_or_frozen);
             unite(&mut self.candidates, &mut self.space.lend(), &mut pacer)?;
             self.unite_at = UNITE_AT.saturating_add(self.candidates.len().saturating_mul(2));
         }

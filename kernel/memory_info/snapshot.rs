@@ -58,7 +58,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], and those of [`sched::breathe_or_freeze`].
+    /// [`ENOMEM`], and those of [`sched::yield_unless_killed_or_frozen`].
     pub(crate) fn take(memory: &MachineFrames) -> Result<Taken> {
         let mut list = List::default();
         list.fill()?;
@@ -78,11 +78,11 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], and those of [`sched::breathe_or_freeze`].
+    /// [`ENOMEM`], and those of [`sched::yield_unless_killed_or_frozen`].
     pub(crate) fn without(&self, index: usize) -> Result<Self> {
         let mut names = Chunked::new();
         for (at, name) in self.names.iter().enumerate() {
-            sched::breathe_or_freeze()?;
+            sched::yield_unless_killed_or_frozen()?;
             if at != index {
                 names.push(*name)?;
             }
@@ -98,10 +98,10 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`ESRCH`] if none of its processes can be seen from `namespace`, and those of
-    /// [`sched::breathe_or_freeze`].
+    /// [`sched::yield_unless_killed_or_frozen`].
     pub(crate) fn find(&self, name: &[u8], namespace: &PidNamespace) -> Result<usize> {
         for (index, found) in self.names.iter().enumerate() {
-            sched::breathe_or_freeze()?;
+            sched::yield_unless_killed_or_frozen()?;
             if found.comm.as_bytes() == name {
                 let lowest = self.lowest(found, namespace)?;
                 return lowest.map(|_| index).ok_or(ESRCH);
@@ -114,7 +114,7 @@ impl Snapshot {
     fn lowest(&self, name: &Name, namespace: &PidNamespace) -> Result<Option<i32>> {
         let mut lowest: Option<i32> = None;
         for pid in self.chain(name) {
-            sched::breathe_or_freeze()?;
+            sched::yield_unless_killed_or_frozen()?;
             if let Some(number) = pid.number_in(namespace) {
                 let number = number.get();
                 lowest = Some(lowest.map_or(number, |lowest| lowest.min(number)));
@@ -128,7 +128,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], and those of [`sched::breathe_or_freeze`].
+    /// [`ENOMEM`], and those of [`sched::yield_unless_killed_or_frozen`].
     pub(crate) fn write(
         &self,
         out: &mut Text,
@@ -145,7 +145,7 @@ impl Snapshot {
             }
         }
         let mut sorting = SortSpace::new()?;
-        let mut pacer = Pacer::new(sched::breathe_or_freeze);
+        let mut pacer = Pacer::new(sched::yield_unless_killed_or_frozen);
         let all = 0..seen.len();
         sort(&mut seen, all, u128::MAX, &mut sorting.lend(), &mut pacer)?;
         let mut start = 0;
@@ -166,7 +166,7 @@ impl Snapshot {
             return Ok(());
         };
         for pid in self.chain(name) {
-            sched::breathe_or_freeze()?;
+            sched::yield_unless_killed_or_frozen()?;
             if let Some(number) = pid.number_in(namespace) {
                 seen.push(Seen::pack(lowest, number.get(), index))?;
             }

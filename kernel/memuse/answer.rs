@@ -24,7 +24,7 @@ const LOOKS: usize = 16;
 /// - [`EPERM`]: the process is another user's, or guarded, and the caller has no right to trace it.
 /// - [`EFAULT`]: its page tables are corrupt.
 /// - [`EAGAIN`]: at each of [`LOOKS`] looks it became another program.
-/// - [`ENOMEM`], and those of [`sched::breathe_or_freeze`].
+/// - [`ENOMEM`], and those of [`sched::yield_unless_killed_or_frozen`].
 pub(crate) fn memuse(pid: i32, kind: i32) -> Result<u64> {
     let target = Target::find(pid).ok_or(ESRCH)?;
     let kind = Kind::from_number(kind).ok_or(EINVAL)?;
@@ -39,7 +39,7 @@ pub(crate) fn memuse(pid: i32, kind: i32) -> Result<u64> {
             }
         }
         // It has ended, or become another program: look again.
-        sched::breathe_or_freeze()?;
+        sched::yield_unless_killed_or_frozen()?;
     }
     Err(EAGAIN)
 }

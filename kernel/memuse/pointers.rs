@@ -62,8 +62,8 @@ impl<'a> Pointers<'a> {
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], and those of [`kx_base::sched::breathe_or_freeze`]; [`EAGAIN`] if threads and mappings
-    /// move so that it would have to be done again and again.
+    /// [`ENOMEM`], and those of [`kx_base::sched::yield_unless_killed_or_frozen`]; [`EAGAIN`] if
+    /// threads and mappings move so that it would have to be done again and again.
     pub(crate) fn prepare(&mut self) -> Result {
         let Some(from) = self.from.take() else {
             return Ok(());

@@ -78,7 +78,7 @@ impl Report {
 
     fn print_vmas(&self) -> Result {
         for vma in &self.vmas.vmas {
-            sched::breathe()?;
+            sched::yield_unless_killed()?;
             print_vma(vma);
         }
         pr_info!("{VMAS}: {}\n", self.vma_count);
@@ -96,7 +96,7 @@ impl Report {
         let levels = style.paging.levels();
         pr_info!("table: {levels} levels, kernel's half {isolation}\n");
         for run in runs(&self.table.entries) {
-            sched::breathe()?;
+            sched::yield_unless_killed()?;
             let line = RunLine {
                 style,
                 run,

@@ -17,7 +17,7 @@ pub fn cond_resched() {
 /// # Errors
 ///
 /// [`EINTR`] once a fatal signal is pending.
-pub fn breathe() -> Result {
+pub fn yield_unless_killed() -> Result {
     cond_resched();
     // SAFETY: Only reads the current task's own signal state.
     if unsafe { sys::kx_fatal_signal_pending() } != 0 {
@@ -26,8 +26,8 @@ pub fn breathe() -> Result {
     Ok(())
 }
 
-/// Like [`breathe`], and asks the caller to give up also if the current task is to be frozen, which
-/// can be done only when it is about to return to its program.
+/// Like [`yield_unless_killed`], and asks the caller to give up also if the current task is to be
+/// frozen, which can be done only when it is about to return to its program.
 ///
 /// Other signals do not end the work: a timer's, say, could then keep it from ever being done.
 ///
@@ -35,8 +35,8 @@ pub fn breathe() -> Result {
 ///
 /// [`EINTR`]; [`ERESTARTNOINTR`] to be returned from a system call that has changed nothing. The
 /// kernel then makes the same call again when the task is thawed.
-pub fn breathe_or_freeze() -> Result {
-    breathe()?;
+pub fn yield_unless_killed_or_frozen() -> Result {
+    yield_unless_killed()?;
     // SAFETY: Only reads the current task's own state.
     if unsafe { sys::kx_must_freeze() } != 0 {
         return Err(ERESTARTNOINTR);

@@ -93,7 +93,7 @@ impl Tracked {
                 });
             }
             has_ended = Some(number);
-            sched::breathe()?;
+            sched::yield_unless_killed()?;
         }
     }
 
@@ -108,7 +108,7 @@ impl Tracked {
             if let (folded, true) = self.take()?.totals() {
                 return Ok(folded);
             }
-            sched::breathe()?;
+            sched::yield_unless_killed()?;
         }
         let (folded, _) = self.take()?.totals();
         Ok(folded)

@@ -163,7 +163,7 @@ impl Memory {
             // SAFETY: The file is valid by the invariant, and `position` is this function's own.
             let cleared = unsafe { sys::kx_shmem_clear(self.0.as_ptr(), from, end, &mut position) };
             result = result.and(to_result(cleared));
-            kx_base::sched::breathe()?;
+            kx_base::sched::yield_unless_killed()?;
         }
         result
     }

@@ -140,7 +140,7 @@ impl Patience {
 ///
 /// # Errors
 ///
-/// Those of [`sched::breathe_or_freeze`].
+/// Those of [`sched::yield_unless_killed_or_frozen`].
 pub fn read_lock_within<'a>(
     mm: &'a MmWithUser,
     patience: &mut Patience,
@@ -154,7 +154,7 @@ pub fn read_lock_within<'a>(
                 _same_task: NotThreadSafe,
             }));
         }
-        sched::breathe_or_freeze()?;
+        sched::yield_unless_killed_or_frozen()?;
         if patience.0 == 0 {
             return Ok(None);
         }

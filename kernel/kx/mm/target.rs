@@ -55,7 +55,7 @@ impl Target {
     /// # Errors
     ///
     /// [`EPERM`]; [`EINTR`] if the current task was killed while it waited for an exec; and those of
-    /// [`sched::breathe_or_freeze`].
+    /// [`sched::yield_unless_killed_or_frozen`].
     pub fn access(&self) -> Result<Option<ARef<Mm>>> {
         // SAFETY: The task is valid, and with it its `signal_struct`.
         to_result(unsafe { sys::kx_exec_lock(self.0.as_ptr()) })?;
@@ -83,7 +83,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// Those of [`sched::breathe_or_freeze`].
+    /// Those of [`sched::yield_unless_killed_or_frozen`].
     pub fn still_has(&self, mm: &Mm) -> Result<bool> {
         // SAFETY: The task is valid. The pointer is only compared, with one to what is kept.
         let named = unsafe { (&raw const (*self.0.as_ptr()).mm).read_volatile() };
@@ -96,7 +96,7 @@ impl Target {
 
     /// The first of its threads that has an address space, and that.
     fn first_owner(&self) -> Result<Option<(ARef<Task>, ARef<Mm>)>> {
-        threads::find(&self.0, sched::breathe_or_freeze, |thread| {
+        threads::find(&self.0, sched::yield_unless_killed_or_frozen, |thread| {
             mm_of(thread).map(|mm| (thread.into(), mm))
         })
     }
@@ -131,9 +131,9 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// Those of [`sched::breathe_or_freeze`].
+    /// Those of [`sched::yield_unless_killed_or_frozen`].
     pub fn each_stack_pointer(&self, mm: &Mm, mut each: impl FnMut(u64)) -> Result {
-        let nothing = threads::find(&self.0, sched::breathe_or_freeze, |thread| {
+        let nothing = threads::find(&self.0, sched::yield_unless_killed_or_frozen, |thread| {
             if let Some(pointer) = stack_pointer(thread, mm) {
                 each(pointer);
             }

@@ -159,7 +159,7 @@ pub struct Process {
 ///
 /// # Errors
 ///
-/// Those of [`sched::breathe_or_freeze`].
+/// Those of [`sched::yield_unless_killed_or_frozen`].
 pub fn first_from(number: i32) -> Result<Option<Process>> {
     let mut number = number;
     loop {
@@ -179,7 +179,7 @@ pub fn first_from(number: i32) -> Result<Option<Process>> {
         }
         // Not a process but a thread, or one that is on its way out.
         drop(guard);
-        sched::breathe_or_freeze()?;
+        sched::yield_unless_killed_or_frozen()?;
         let Some(next) = number.checked_add(1) else {
             return Ok(None);
         };

@@ -96,7 +96,7 @@ const TRIES: usize = 100;
 pub fn path(mm: &MmWithUser, address: usize) -> Result<Path> {
     let mut table = Table::new()?;
     for _ in 0..TRIES {
-        sched::breathe()?;
+        sched::yield_unless_killed()?;
         let guard = kx_mm::mm::read_lock(mm)?;
         if let Some(path) = try_path(&guard, address, &mut table)? {
             return Ok(path);

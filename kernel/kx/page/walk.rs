@@ -185,7 +185,7 @@ const AREAS: u64 = 1 << 17;
 ///
 /// # Errors
 ///
-/// Those of [`sched::breathe_or_freeze`], and what the visitor's `prepare` returned.
+/// Those of [`sched::yield_unless_killed_or_frozen`], and what the visitor's `prepare` returned.
 pub fn walk_while<P: Deref<Target = MmWithUser>>(
     pin: impl FnMut() -> Option<P>,
     patience: &mut Patience,
@@ -223,7 +223,7 @@ fn walk_pinned<P: Deref<Target = MmWithUser>>(
 ) -> Result<Walked> {
     let (mut from, mut longest_lock, mut areas) = (range.start, 0, None);
     let end = loop {
-        sched::breathe_or_freeze()?;
+        sched::yield_unless_killed_or_frozen()?;
         visitor.prepare()?;
         let Some(mm) = pin() else {
             break End::Gone;

@@ -87,7 +87,7 @@ pub fn fault_in(from: &mut IovIterSource<'_>) -> Result {
     // SAFETY: The iterator is valid by its invariant. User memory may be waited for here, as this
     // may sleep.
     let missing = unsafe { bindings::fault_in_iov_iter_readable(from.as_raw(), window) };
-    kx_base::sched::breathe()?;
+    kx_base::sched::yield_unless_killed()?;
     match missing < window {
         true => Ok(()),
         false => Err(EFAULT),
