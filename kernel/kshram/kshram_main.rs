@@ -5,8 +5,8 @@
 //! outlive the module. `docs/kshram-internals.md` explains the choice of the memory, the locks and
 //! the cost; the numbers and records stand in `abi::kshram`, what sizes mean in `model::kshram`.
 //!
-//! Lock order, outermost first: a slot's `gate`; the inode of its memory; a folio of it; the memory's
-//! `i_mmap_rwsem`. A slot's `state` comes before `i_mmap_rwsem` and after `gate`, and a task's mmap
+//! Lock order, outermost first: a slot's `resizing`; the inode of its memory; a folio of it; the
+//! memory's `i_mmap_rwsem`. A slot's `state` comes before `i_mmap_rwsem` and after `resizing`, and a task's mmap
 //! lock before `state` and folios. User memory is waited for with none of them held.
 #![deny(unsafe_code)]
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A slot: memory, its size, and who has to do with it.
 //!
-//! `gate` orders what changes the size or relies on it for longer than a moment: resizing and
+//! `resizing` orders what changes the size or relies on it for longer than a moment: resizing and
 //! sealing exclude, writing shares, but never while it waits for user memory. `state` is held for
 //! looking and counting; `mmap` takes it too, with an mmap lock held, so user memory is never touched
 //! under it.
@@ -16,7 +16,7 @@ use kernel::{
     prelude::*,
     sync::{poll::PollTable, Arc, Mutex},
 };
-use kx_base::{charged, gate::Gate, sched};
+use kx_base::{charged, rw_lock::InterruptibleRwLock, sched};
 use kx_dev::{
     after::after_call,
     shmem::{self, Memory},
@@ -76,7 +76,7 @@ pub(crate) struct Slot {
     memory: Memory,
     changes: Arc<Changes>,
     #[pin]
-    gate: Gate,
+    resizing: InterruptibleRwLock,
     #[pin]
     state: Mutex<State>,
 }
@@ -96,7 +96,7 @@ impl Slot {
             pin_init!(Self {
                 memory,
                 changes,
-                gate <- Gate::new(),
+                resizing <- InterruptibleRwLock::new(),
                 state <- new_mutex!(state, "kshram.state"),
             }),
             GFP_KERNEL,
@@ -135,7 +135,7 @@ impl Slot {
             comm: Comm::of_current(),
             at: sched::now(),
         };
-        let _alone = self.gate.exclude()?;
+        let _alone = self.resizing.exclude()?;
         let old = self.unsealed_size()?;
         self.memory.forget_policy(size);
         match size.cmp(&old) {
@@ -209,7 +209,7 @@ impl Slot {
 
     /// Writes what is there, and waits for more; whether there is.
     fn write_on(&self, at: u64, done: &mut usize, from: &mut IovIterSource<'_>) -> Result<bool> {
-        let others = self.gate.share()?;
+        let others = self.resizing.share()?;
         let at = at.saturating_add(*done as u64);
         let written = self.memory.write(at, self.size(), from)?;
         drop(others);
@@ -231,7 +231,7 @@ impl Slot {
     }
 
     pub(crate) fn seal(&self) -> Result {
-        let _alone = self.gate.exclude()?;
+        let _alone = self.resizing.exclude()?;
         self.change(|state| state.is_sealed = true);
         Ok(())
     }

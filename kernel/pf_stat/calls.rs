@@ -3,9 +3,8 @@
 //!
 //! Lock order: `hooking`, `tracking`, then what `kx_cow` takes. Hooking and unhooking may take minutes:
 //! the kernel waits for every task to leave the kernel or sleep, and keeps all others from hooking
-//! meanwhile. So `hooking` is a gate: who waits for it can be interrupted. `tracking` is only held for
-//! looking a program up and for adding one; never while the kernel is hooked or unhooked, or a report
-//! is made.
+//! meanwhile. So who waits for `hooking` can be interrupted. `tracking` is only held for looking a
+//! program up and for adding one; never while the kernel is hooked or unhooked, or a report is made.
 
 use abi::pf_stat::{
     COUNT, ENDS, FAULTS, MAX_AREAS, MAX_NAME, NR_GET_INFO, NR_SET_PARAM, STARTS, TOTAL, WORDS,
@@ -17,7 +16,7 @@ use kernel::{
     transmute::AsBytes,
     uaccess::{UserPtr, UserSlice},
 };
-use kx_base::{gate::Gate, log};
+use kx_base::{log, rw_lock::InterruptibleRwLock};
 use kx_cow::{Report, Tracked, Tracking};
 use kx_hook::syscall::Handler;
 use kx_mm::task::{self, Comm};
@@ -34,7 +33,7 @@ pub(crate) struct Shared {
     tracking: Mutex<Option<Tracking>>,
     /// Entered alone by who hooks or unhooks the kernel.
     #[pin]
-    hooking: Gate,
+    hooking: InterruptibleRwLock,
 }
 
 /// Serves the calls.
@@ -83,7 +82,7 @@ impl Shared {
     pub(crate) fn new() -> Result<Arc<Self>> {
         let shared = pin_init!(Self {
             tracking <- new_mutex!(None, "pf_stat.tracking"),
-            hooking <- Gate::new(),
+            hooking <- InterruptibleRwLock::new(),
         });
         Arc::pin_init(shared, GFP_KERNEL)
     }

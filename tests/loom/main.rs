@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Models of what works without a lock, and of the gate.
+//! Models of what works without a lock, and of an interruptible lock.
 //!
 //! [loom](https://docs.rs/loom) runs each model again and again: with the tasks' steps in every order,
 //! and with every value that a load may see by the rules of C11, which promise less than x86 does. The
@@ -7,8 +7,8 @@
 //! C (`count.c`). The number of times that a task is interrupted in the middle is bounded, see [`check`].
 
 mod fast_counter;
-mod gate;
 mod members;
+mod rw_lock;
 mod word;
 
 /// Tries a model in all orders in which running tasks are interrupted `preemptions` times at most.

@@ -15,10 +15,10 @@
 
 pub mod charged;
 pub mod chunked;
-pub mod gate;
 pub mod in_use;
 pub mod log;
 pub mod rawlock;
 pub mod record;
+pub mod rw_lock;
 pub mod sched;
 mod sys;

@@ -13,7 +13,6 @@
 pub mod area;
 pub mod cow;
 pub mod fast_counter;
-pub mod gate;
 pub mod generation;
 pub mod group;
 pub mod ids;
@@ -27,6 +26,7 @@ pub mod memuse;
 pub mod pf_stat;
 pub mod pte;
 pub mod quota;
+pub mod rw_lock;
 pub mod sort;
 pub mod table;
 pub mod text;

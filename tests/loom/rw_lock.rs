@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tasks at a gate. A wake that is lost leaves a task waiting for ever, which loom calls a deadlock.
+//! Tasks at an interruptible reader-writer lock. A wake that is lost leaves a task waiting for ever,
+//! which loom calls a deadlock.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -8,22 +9,22 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Condvar, Mutex, MutexGuard};
 use loom::thread;
-use model::gate::{self, Inside, Monitor};
+use model::rw_lock::{self, Inside, Monitor};
 
 use crate::check;
 
-/// A gate, and behind it something that loom does not let one change while others use it.
+/// A lock, and under it something that loom does not let one change while others use it.
 #[derive(Default)]
-struct Gate {
+struct Lock {
     inside: Mutex<Inside>,
     left: Condvar,
     behind: UnsafeCell<()>,
 }
 
-/// A task at the gate.
+/// A task at the lock.
 #[derive(Clone)]
 struct Task {
-    gate: Arc<Gate>,
+    lock: Arc<Lock>,
     /// Whether it has got a signal.
     signal: Arc<AtomicBool>,
     /// Whether it wakes others: if not, that is a mistake which the models have to find.
@@ -55,7 +56,7 @@ impl Monitor for Task {
     type Guard<'a> = Held<'a>;
 
     fn lock(&self) -> Held<'_> {
-        Held(Some(self.gate.inside.lock().unwrap()))
+        Held(Some(self.lock.inside.lock().unwrap()))
     }
 
     /// A signal that comes to a sleeper is noticed when something else wakes it: if the signal woke it,
@@ -67,7 +68,7 @@ impl Monitor for Task {
             *guard = self.lock();
             return Err(Signalled);
         }
-        guard.0 = Some(self.gate.left.wait(held).unwrap());
+        guard.0 = Some(self.lock.left.wait(held).unwrap());
         match self.signal.load(Ordering::Relaxed) {
             true => Err(Signalled),
             false => Ok(()),
@@ -76,7 +77,7 @@ impl Monitor for Task {
 
     fn wake(&self) {
         if self.wakes {
-            self.gate.left.notify_all();
+            self.lock.left.notify_all();
         }
     }
 }
@@ -84,13 +85,13 @@ impl Monitor for Task {
 impl Task {
     fn new(wakes: bool) -> Self {
         Self {
-            gate: Arc::default(),
+            lock: Arc::default(),
             signal: Arc::new(AtomicBool::new(false)),
             wakes,
         }
     }
 
-    /// One more at the same gate.
+    /// One more at the same lock.
     fn another(&self) -> Self {
         let signal = Arc::new(AtomicBool::new(false));
         Self {
@@ -100,16 +101,16 @@ impl Task {
     }
 
     fn share(&self) -> Result<(), Signalled> {
-        gate::share(self)?;
-        self.gate.behind.with(|_| ());
-        gate::leave_sharing(self);
+        rw_lock::share(self)?;
+        self.lock.behind.with(|_| ());
+        rw_lock::leave_sharing(self);
         Ok(())
     }
 
     fn exclude(&self) -> Result<(), Signalled> {
-        gate::exclude(self)?;
-        self.gate.behind.with_mut(|_| ());
-        gate::leave_excluding(self);
+        rw_lock::exclude(self)?;
+        self.lock.behind.with_mut(|_| ());
+        rw_lock::leave_excluding(self);
         Ok(())
     }
 }
@@ -155,11 +156,11 @@ fn who_gives_up_keeps_nobody_out() {
         let one = task.another();
         let other = task.another();
         let signal = one.signal.clone();
-        gate::share(&task).unwrap();
+        rw_lock::share(&task).unwrap();
         let one = thread::spawn(move || drop(one.exclude()));
         let other = thread::spawn(move || other.share().unwrap());
         signal.store(true, Ordering::Relaxed);
-        gate::leave_sharing(&task);
+        rw_lock::leave_sharing(&task);
         other.join().unwrap();
         one.join().unwrap();
         task.exclude().unwrap();

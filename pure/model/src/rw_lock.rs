@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-//! A gate that lets either many in or one.
+//! A reader-writer lock whose waits end early when something more important comes.
 //!
 //! Those who want to be alone go first: nobody else enters once one of them waits. Whoever waits may
-//! give up, and leaves the gate as if it had not come.
+//! give up, and leaves the lock as if it had not come.
 //!
 //! What is known of those inside is held under a lock for looking and counting only, never while
 //! somebody is inside. `tests/loom` has the models.
@@ -43,10 +43,10 @@ pub trait Monitor {
 /// # Errors
 ///
 /// The wait was interrupted.
-pub fn share<M: Monitor>(gate: &M) -> Result<(), M::Interruption> {
-    let mut inside = gate.lock();
+pub fn share<M: Monitor>(lock: &M) -> Result<(), M::Interruption> {
+    let mut inside = lock.lock();
     while inside.excluding || inside.sharing == u32::MAX {
-        gate.wait(&mut inside)?;
+        lock.wait(&mut inside)?;
     }
     inside.sharing += 1;
     Ok(())
@@ -57,16 +57,16 @@ pub fn share<M: Monitor>(gate: &M) -> Result<(), M::Interruption> {
 /// # Errors
 ///
 /// The wait was interrupted.
-pub fn exclude<M: Monitor>(gate: &M) -> Result<(), M::Interruption> {
-    let mut inside = gate.lock();
+pub fn exclude<M: Monitor>(lock: &M) -> Result<(), M::Interruption> {
+    let mut inside = lock.lock();
     while inside.excluding {
-        gate.wait(&mut inside)?;
+        lock.wait(&mut inside)?;
     }
     inside.excluding = true;
     while inside.sharing > 0 {
-        if let Err(interruption) = gate.wait(&mut inside) {
+        if let Err(interruption) = lock.wait(&mut inside) {
             inside.excluding = false;
-            gate.wake();
+            lock.wake();
             return Err(interruption);
         }
     }
@@ -74,14 +74,14 @@ pub fn exclude<M: Monitor>(gate: &M) -> Result<(), M::Interruption> {
 }
 
 /// Leaves after [`share`].
-pub fn leave_sharing<M: Monitor>(gate: &M) {
-    let mut inside = gate.lock();
+pub fn leave_sharing<M: Monitor>(lock: &M) {
+    let mut inside = lock.lock();
     inside.sharing = inside.sharing.saturating_sub(1);
-    gate.wake();
+    lock.wake();
 }
 
 /// Leaves after [`exclude`].
-pub fn leave_excluding<M: Monitor>(gate: &M) {
-    gate.lock().excluding = false;
-    gate.wake();
+pub fn leave_excluding<M: Monitor>(lock: &M) {
+    lock.lock().excluding = false;
+    lock.wake();
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A gate that lets either many in or one, and that nobody waits at longer than a signal.
+//! A reader-writer lock that nobody waits for longer than until a signal.
 //!
-//! The kernel's own reader-writer locks sleep uninterruptibly in Rust, and what happens behind this
-//! gate may take long: it copies from user memory, which somebody else may serve.
+//! The kernel's own reader-writer locks sleep uninterruptibly in Rust, and what happens under
+//! this one may take long: it copies from user memory, which somebody else may serve.
 //!
-//! Who may enter when is told in [`model::gate`]. The mutex `inside` is an inner lock: it is held for
-//! looking and counting only.
+//! Who may enter when is told in [`model::rw_lock`]. The mutex `inside` is an inner lock: it is held
+//! for looking and counting only.
 
 use kernel::{
     new_condvar, new_mutex,
@@ -15,11 +15,11 @@ use kernel::{
         CondVar, Mutex,
     },
 };
-use model::gate::{self, Inside, Monitor};
+use model::rw_lock::{self, Inside, Monitor};
 
 /// Lets in many that share, or one that excludes all others.
 #[pin_data]
-pub struct Gate {
+pub struct InterruptibleRwLock {
     #[pin]
     inside: Mutex<Inside>,
     #[pin]
@@ -27,17 +27,17 @@ pub struct Gate {
 }
 
 /// Somebody is in, together with others of this kind.
-pub struct Sharing<'a>(&'a Gate);
+pub struct Sharing<'a>(&'a InterruptibleRwLock);
 
 /// Somebody is in alone.
-pub struct Excluding<'a>(&'a Gate);
+pub struct Excluding<'a>(&'a InterruptibleRwLock);
 
-impl Gate {
-    /// A gate with nobody inside.
+impl InterruptibleRwLock {
+    /// A lock that nobody holds.
     pub fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            inside <- new_mutex!(Inside::default(), "gate.inside"),
-            left <- new_condvar!("gate.left"),
+            inside <- new_mutex!(Inside::default(), "rw_lock.inside"),
+            left <- new_condvar!("rw_lock.left"),
         })
     }
 
@@ -47,7 +47,7 @@ impl Gate {
     ///
     /// [`ERESTARTSYS`] if a signal came first.
     pub fn share(&self) -> Result<Sharing<'_>> {
-        gate::share(self)?;
+        rw_lock::share(self)?;
         Ok(Sharing(self))
     }
 
@@ -57,12 +57,12 @@ impl Gate {
     ///
     /// [`ERESTARTSYS`] if a signal came first.
     pub fn exclude(&self) -> Result<Excluding<'_>> {
-        gate::exclude(self)?;
+        rw_lock::exclude(self)?;
         Ok(Excluding(self))
     }
 }
 
-impl Monitor for Gate {
+impl Monitor for InterruptibleRwLock {
     type Interruption = Error;
     type Guard<'a> = Guard<'a, Inside, MutexBackend>;
 
@@ -84,12 +84,12 @@ impl Monitor for Gate {
 
 impl Drop for Sharing<'_> {
     fn drop(&mut self) {
-        gate::leave_sharing(self.0);
+        rw_lock::leave_sharing(self.0);
     }
 }
 
 impl Drop for Excluding<'_> {
     fn drop(&mut self) {
-        gate::leave_excluding(self.0);
+        rw_lock::leave_excluding(self.0);
     }
 }
