@@ -258,6 +258,25 @@ mod tests {
     }
 
     #[test]
+    fn each_fact_has_a_bit_of_its_own() {
+        let facts = [
+            Facts::SHARED,
+            Facts::UNSHARE,
+            Facts::USERFAULTFD,
+            Facts::REMOTE,
+            Facts::ZERO,
+            Facts::ANONYMOUS,
+            Facts::EXCLUSIVE,
+            Facts::SOLE,
+            Facts::SMALL,
+            Facts::STRANGE,
+            Facts::AGAIN,
+            Facts::SWAP,
+        ];
+        assert_eq!(facts, core::array::from_fn(|bit| 1 << bit));
+    }
+
+    #[test]
     fn each_row_of_the_table_of_faults_has_its_outcome() {
         let anonymous = Facts::ANONYMOUS;
         assert_eq!(outcome(anonymous), Outcome::Count(Kind::Copied));
