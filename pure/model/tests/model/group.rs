@@ -2,7 +2,7 @@
 //! Grouping against a map from contents to counts.
 
 use crate::support::{cases, longest, Array, Space};
-use model::group::{candidate, group, Duplicates, Frame, Frames, Lookup, WORDS};
+use model::group::{candidate, group, unite, Duplicates, Frame, Frames, Lookup, WORDS};
 use model::sort::Pacer;
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -104,6 +104,17 @@ fn contents() -> impl Strategy<Value = Contents> {
 
 proptest! {
     #![proptest_config(cases())]
+
+    #[test]
+    fn united_candidates_ascend_and_are_there_once(
+        pfns in prop::collection::vec(prop_oneof![0..300u64, 0..1u64 << 48], 0..longest(600)),
+    ) {
+        let mut records = Array(pfns.iter().map(|&pfn| candidate(pfn)).collect());
+        let mut pacer = Pacer::new(|| Ok::<(), ()>(()));
+        prop_assert_eq!(unite(&mut records, &mut Space::new().lend(), &mut pacer), Ok(()));
+        let distinct: BTreeSet<_> = pfns.into_iter().map(u128::from).collect();
+        prop_assert_eq!(records.0, distinct.into_iter().collect::<Vec<_>>());
+    }
 
     #[test]
     fn it_finds_what_comparing_all_with_all_finds(
