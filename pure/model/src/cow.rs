@@ -115,7 +115,7 @@ pub struct Facts(pub u32);
 
 impl Facts {
     /// A shared mapping.
-    pub const SHARED: u32 = 1 << 0;
+    pub const SHARED: u32 = 1;
     /// Not a write: a read, or the kernel wants the page unshared (long-term pins, KSM).
     pub const UNSHARE: u32 = 1 << 1;
     /// A userfaultfd has to give its leave first; the fault comes again.

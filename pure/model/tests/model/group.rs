@@ -194,6 +194,40 @@ fn the_error_of_the_pause_comes_back() {
     assert_eq!(found, Err("killed"));
 }
 
+/// Frames with a sample of their own each, which nobody has to compare.
+struct Singles(Cell<u64>);
+
+struct Single(u64);
+
+impl Frame for Single {
+    fn sample(&self) -> u64 {
+        self.0
+    }
+
+    fn difference(&self, _other: &Self, _from: usize) -> Option<(usize, u64)> {
+        panic!("compared");
+    }
+}
+
+impl Frames for &'static Singles {
+    type Frame = Single;
+
+    fn frame(&self, pfn: u64) -> Lookup<Single> {
+        self.0.set(self.0.get() + 1);
+        Lookup::Found(Single(pfn))
+    }
+}
+
+#[test]
+fn a_frame_whose_sample_is_unique_is_looked_for_once() {
+    let singles: &'static Singles = Box::leak(Box::new(Singles(Cell::new(0))));
+    let mut records = Array((1..=50).map(candidate).collect());
+    let mut pacer = Pacer::new(|| Ok::<(), ()>(()));
+    let found = group(&mut records, &singles, &mut Space::new().lend(), &mut pacer);
+    assert_eq!(found, Ok(Duplicates::default()));
+    assert_eq!(singles.0.get(), 50);
+}
+
 /// Frames that are different whenever they are looked at, and that go away at some time.
 struct Weather {
     looks: Cell<u64>,
