@@ -263,8 +263,10 @@ fn a_till_that_rests_counts_nothing_of_the_task_that_it_rests_for() {
         counter.open(area);
         let others = counter.copies(1, area, 1);
         counter.till().rest();
+        assert!(counter.till().is_resting());
         assert!(!counter.count(area, 1));
         counter.till().go_on(1);
+        assert!(!counter.till().is_resting());
         assert!(counter.count(area, 1));
         let others = others.join().unwrap();
         assert_eq!(counter.collected(area), others + 1);

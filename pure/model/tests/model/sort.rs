@@ -73,6 +73,28 @@ proptest! {
 }
 
 #[test]
+fn the_pause_is_called_once_a_period() {
+    let pauses = std::cell::Cell::new(0);
+    let mut pacer = Pacer::new(|| {
+        pauses.set(pauses.get() + 1);
+        Ok::<(), ()>(())
+    });
+    // In units of work, with the pauses until then: too much at once is one pause.
+    for (units, expected) in [
+        (2047, 0),
+        (1, 1),
+        (2047, 1),
+        (1, 2),
+        (9999, 3),
+        (2047, 3),
+        (1, 4),
+    ] {
+        assert_eq!(pacer.tick(units), Ok(()));
+        assert_eq!(pauses.get(), expected, "after {units}");
+    }
+}
+
+#[test]
 fn the_pause_is_called_within_a_long_run_too() {
     let many = longest(200_000);
     let mut pauses = 0;
