@@ -133,6 +133,27 @@ fn a_copy_is_collected_once() {
 }
 
 #[test]
+fn the_copies_of_one_area_are_collected_alone() {
+    check(0, || {
+        let mut counter = Counter::<true>::new();
+        let [first, second, never_open] = AREAS;
+        for (area, copies) in [(first, 3), (second, 2)] {
+            counter.open(area);
+            (0..copies).for_each(|_| assert!(counter.count(area, 1)));
+        }
+        let mut collected = Vec::new();
+        for area in [first, never_open, first] {
+            let till = counter.till();
+            till.collect_of(area, |start, copies| collected.push((start, copies)));
+        }
+        assert_eq!(collected, [(first, 3)]);
+        assert!(counter.count(first, 1), "it is still open");
+        assert_eq!(counter.collected(first), 1);
+        assert_eq!(counter.collected(second), 2);
+    });
+}
+
+#[test]
 fn a_copy_of_an_old_generation_does_not_count_in_the_next() {
     check(3, || {
         let mut counter = Counter::<true>::new();
