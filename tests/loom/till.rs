@@ -59,6 +59,7 @@ impl<const ORDER: bool> Counter<ORDER> {
     fn open(&mut self, start: u64) {
         let collected = &mut self.collected;
         self.shared.till.open(start, |start, copies| {
+            assert!(copies > 0, "nothing is no copy");
             *collected.entry(start).or_default() += copies;
         });
     }
@@ -70,6 +71,7 @@ impl<const ORDER: bool> Counter<ORDER> {
     fn collect(&mut self) {
         let collected = &mut self.collected;
         self.shared.till.collect(|start, copies| {
+            assert!(copies > 0, "nothing is no copy");
             *collected.entry(start).or_default() += copies;
         });
     }

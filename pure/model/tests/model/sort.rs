@@ -95,6 +95,21 @@ fn the_pause_is_called_once_a_period() {
 }
 
 #[test]
+fn runs_of_one_record_are_a_unit_each() {
+    let mut pauses = 0;
+    let mut pacer = Pacer::new(|| {
+        pauses += 1;
+        Ok::<(), ()>(())
+    });
+    let different = Array((0..2048).collect());
+    for start in 0..2048 {
+        let end = end_of_run(&different, start..2048, u128::MAX, &mut pacer);
+        assert_eq!(end, Ok(start + 1));
+    }
+    assert_eq!(pauses, 1);
+}
+
+#[test]
 fn the_pause_is_called_within_a_long_run_too() {
     let many = longest(200_000);
     let mut pauses = 0;
