@@ -4,7 +4,7 @@
 //!
 //! | arguments | what happens |
 //! |---|---|
-//! | `--list [PART]` | the names that contain PART, one per line |
+//! | `--list [PART…]` | the names that contain one of these, or all names, one per line |
 //! | `NAME…` | these tests run one after the other |
 //!
 //! | variable | meaning |
@@ -100,9 +100,10 @@ pub fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["--list", ..] => {
-            let part = words.get(1).unwrap_or(&"");
-            let matching = names.iter().filter(|name| name.contains(part));
+        ["--list", ref parts @ ..] => {
+            let is_wanted =
+                |name: &&&str| parts.is_empty() || parts.iter().any(|part| name.contains(part));
+            let matching = names.iter().filter(is_wanted);
             matching.for_each(|name| println!("{name}"));
             Ok(ExitCode::SUCCESS)
         }

@@ -59,6 +59,7 @@ impl<const ORDER: bool> Counter<ORDER> {
     fn open(&mut self, start: u64) {
         let collected = &mut self.collected;
         self.shared.counter.open(start, |start, copies| {
+            assert!(copies > 0, "nothing is no copy");
             *collected.entry(start).or_default() += copies;
         });
     }
@@ -70,6 +71,7 @@ impl<const ORDER: bool> Counter<ORDER> {
     fn collect(&mut self) {
         let collected = &mut self.collected;
         self.shared.counter.collect(|start, copies| {
+            assert!(copies > 0, "nothing is no copy");
             *collected.entry(start).or_default() += copies;
         });
     }
@@ -129,6 +131,27 @@ fn a_copy_is_collected_once() {
         assert_eq!(one.join().unwrap(), 2);
         assert_eq!(other.join().unwrap(), 1);
         assert_eq!(counter.collected(area), 3);
+    });
+}
+
+#[test]
+fn the_copies_of_one_area_are_collected_alone() {
+    check(0, || {
+        let mut counter = Counter::<true>::new();
+        let [first, second, never_open] = AREAS;
+        for (area, copies) in [(first, 3), (second, 2)] {
+            counter.open(area);
+            (0..copies).for_each(|_| assert!(counter.count(area, 1)));
+        }
+        let mut collected = Vec::new();
+        for area in [first, never_open, first] {
+            let fast = counter.fast();
+            fast.collect_of(area, |start, copies| collected.push((start, copies)));
+        }
+        assert_eq!(collected, [(first, 3)]);
+        assert!(counter.count(first, 1), "it is still open");
+        assert_eq!(counter.collected(first), 1);
+        assert_eq!(counter.collected(second), 2);
     });
 }
 
@@ -263,8 +286,10 @@ fn a_paused_counter_counts_nothing_of_the_task_that_it_is_paused_for() {
         counter.open(area);
         let others = counter.copies(1, area, 1);
         counter.fast().pause();
+        assert!(counter.fast().is_paused());
         assert!(!counter.count(area, 1));
         counter.fast().resume(1);
+        assert!(!counter.fast().is_paused());
         assert!(counter.count(area, 1));
         let others = others.join().unwrap();
         assert_eq!(counter.collected(area), others + 1);

@@ -44,8 +44,9 @@ pub enum Command {
         /// Let storms and fuzzers run for minutes instead of seconds.
         #[arg(long)]
         long: bool,
-        /// Run only the tests whose name contains this (skips the lints).
-        filter: Option<String>,
+        /// Run only the tests whose name contains one of these (skips the lints).
+        #[arg(value_name = "PART")]
+        parts: Vec<String>,
     },
     /// Boot a VM: a root shell, or COMMAND with its output and exit status.
     ///
@@ -176,8 +177,8 @@ pub fn dispatch(args: Args) -> Result<u8> {
         Command::Test {
             kernel,
             long,
-            filter,
-        } => test::run(&lab, &kernel, long, filter.as_deref()),
+            parts,
+        } => test::run(&lab, &kernel, long, &parts),
         Command::Vm(vm_args) => vm::run(&lab, vm_args.into_request()?),
         Command::Build { kernel } => {
             modules::build(&lab, &kernel::named(&lab, &kernel)?)?;
@@ -225,6 +226,11 @@ mod tests {
         assert_eq!(request.copies, [("a".into(), "/b".into())]);
         assert_eq!(request.timeout, Some(Duration::from_secs(9)));
         assert!(request.allow_report);
+        let line = "cargo-xtask test --kernel debug storms:: faults::";
+        let Command::Test { parts, .. } = Args::parse_from(line.split_whitespace()).command else {
+            panic!("not the test command");
+        };
+        assert_eq!(parts, ["storms::", "faults::"]);
     }
 
     #[test]

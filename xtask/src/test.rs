@@ -113,7 +113,7 @@ const DYNAMIC: [(&str, &str); 3] = [
 pub const KERNEL_VARIABLE: &str = "PAGELENS_TEST_KERNEL";
 
 /// Runs everything on one kernel or on all; 0 only if all passed.
-pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<u8> {
+pub fn run(lab: &Lab, kernel: &str, long: bool, parts: &[String]) -> Result<u8> {
     let kernels: Vec<&str> = match kernel {
         "all" => lab
             .catalogue
@@ -123,23 +123,23 @@ pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<
             .collect(),
         one => vec![lab.catalogue.kernel(one)?.name.as_str()],
     };
-    if filter.is_none() {
+    if parts.is_empty() {
         lint::run(lab)?;
     }
     let mut tally = Tally::new(std::io::stdout());
     let mut failed = Vec::new();
-    if !unit_tests(lab, filter, &mut tally)? {
+    if !unit_tests(lab, parts, &mut tally)? {
         failed.push("unit tests".to_owned());
     }
     let binary = programs::build_guest_tests(lab)?;
     let tests = Tests {
-        names: guest_test_names(&binary, filter)?,
+        names: guest_test_names(&binary, parts)?,
         binary,
         long,
     };
     for kernel in kernels {
         kernel::named(lab, kernel)?;
-        if !lab_tests(lab, kernel, filter, &mut tally)? {
+        if !lab_tests(lab, kernel, parts, &mut tally)? {
             failed.push(format!("lab tests on {kernel}"));
         }
         for machine in MACHINES {
@@ -152,9 +152,11 @@ pub fn run(lab: &Lab, kernel: &str, long: bool, filter: Option<&str>) -> Result<
             }
         }
     }
-    if let Some(filter) = filter {
-        ensure!(tally.seen() > 0, "no test matches '{filter}'");
-    }
+    ensure!(
+        parts.is_empty() || tally.seen() > 0,
+        "no test matches '{}'",
+        parts.join("' or '")
+    );
     println!("{tally}");
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
@@ -173,14 +175,14 @@ struct Tests {
     long: bool,
 }
 
-fn unit_tests(lab: &Lab, filter: Option<&str>, tally: &mut Results) -> Result<bool> {
+fn unit_tests(lab: &Lab, parts: &[String], tally: &mut Results) -> Result<bool> {
     tally.head("— unit tests —".to_owned());
     let mut passed = true;
     for what in ["--all-targets", "--doc"] {
         let mut cargo = cargo(lab);
         let workspace = ["--workspace", "--exclude", "guest-tests"];
         cargo.args(["test", "--quiet", what]).args(workspace);
-        passed &= counted(cargo.args(filter), tally)?;
+        passed &= counted(cargo.arg("--").args(parts), tally)?;
     }
     Ok(passed)
 }
@@ -193,20 +195,20 @@ fn counted(command: &mut Command, tally: &mut Results) -> Result<bool> {
 }
 
 /// The lab's promises about exit statuses and files, which need a VM each.
-fn lab_tests(lab: &Lab, kernel: &str, filter: Option<&str>, tally: &mut Results) -> Result<bool> {
+fn lab_tests(lab: &Lab, kernel: &str, parts: &[String], tally: &mut Results) -> Result<bool> {
     tally.head(format!("— the lab's own tests on {kernel} —"));
     let mut cargo = cargo(lab);
     cargo.args(["test", "--quiet", "--package", "xtask", "--test", "lab"]);
-    cargo.arg("--").args(filter);
+    cargo.arg("--").args(parts);
     cargo.args(["--no-capture", "--ignored", "--test-threads=1"]);
     counted(cargo.env(KERNEL_VARIABLE, kernel), tally)
 }
 
-/// The names of the guest tests that a filter lets through.
-fn guest_test_names(binary: &Path, filter: Option<&str>) -> Result<Vec<String>> {
+/// The names of the guest tests that contain one of these, or of all.
+fn guest_test_names(binary: &Path, parts: &[String]) -> Result<Vec<String>> {
     // Listing runs none of them.
     let mut list = Command::new(binary);
-    list.arg("--list").args(filter);
+    list.arg("--list").args(parts);
     let names = run::output(&mut list)?;
     Ok(names.lines().map(str::to_owned).collect())
 }

@@ -45,6 +45,7 @@ pub const STARTS: usize = core::mem::offset_of!(PfStat, vma_list_start) / 8;
 pub const ENDS: usize = core::mem::offset_of!(PfStat, vma_list_end) / 8;
 
 const _: () = assert!(size_of::<PfStat>() == 3088);
-const _: () = assert!(TOTAL == 1 && FAULTS == 2 && ENDS + MAX_AREAS == WORDS);
+const _: () = assert!(TOTAL == 1 && FAULTS == 2 && FAULTS + MAX_AREAS == STARTS);
+const _: () = assert!(STARTS + MAX_AREAS == ENDS && ENDS + MAX_AREAS == WORDS);
 // The lower half of a word comes first.
 const _: () = assert!(cfg!(target_endian = "little"));

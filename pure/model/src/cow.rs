@@ -115,7 +115,7 @@ pub struct Facts(pub u32);
 
 impl Facts {
     /// A shared mapping.
-    pub const SHARED: u32 = 1 << 0;
+    pub const SHARED: u32 = 1;
     /// Not a write: a read, or the kernel wants the page unshared (long-term pins, KSM).
     pub const UNSHARE: u32 = 1 << 1;
     /// A userfaultfd has to give its leave first; the fault comes again.
@@ -255,6 +255,25 @@ mod tests {
 
     fn outcome(facts: u32) -> Outcome {
         Facts(facts).outcome()
+    }
+
+    #[test]
+    fn each_fact_has_a_bit_of_its_own() {
+        let facts = [
+            Facts::SHARED,
+            Facts::UNSHARE,
+            Facts::USERFAULTFD,
+            Facts::REMOTE,
+            Facts::ZERO,
+            Facts::ANONYMOUS,
+            Facts::EXCLUSIVE,
+            Facts::SOLE,
+            Facts::SMALL,
+            Facts::STRANGE,
+            Facts::AGAIN,
+            Facts::SWAP,
+        ];
+        assert_eq!(facts, core::array::from_fn(|bit| 1 << bit));
     }
 
     #[test]

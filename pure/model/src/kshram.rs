@@ -110,6 +110,7 @@ mod tests {
     fn parameters_out_of_range_are_refused() {
         assert!(Limits::new(1, FIRST_SIZE).is_some());
         assert!(Limits::new(SLOTS_MAX, BYTES_MAX).is_some());
+        assert_eq!(BYTES_MAX, 0x7fff_f000);
         for (slots, max_bytes) in [
             (0, FIRST_SIZE),
             (SLOTS_MAX + 1, FIRST_SIZE),
@@ -127,6 +128,7 @@ mod tests {
         assert_eq!(LIMITS.size(1), Ok(1));
         assert_eq!(LIMITS.size(256 << 20), Ok(256 << 20));
         assert_eq!(LIMITS.size((256 << 20) + 1), Err(Refusal::TooLarge));
+        assert_eq!(LIMITS.size(i64::MAX as u64), Err(Refusal::TooLarge));
         assert_eq!(LIMITS.size(-1i64 as u64), Err(Refusal::Invalid));
         assert_eq!(LIMITS.size(i64::MIN as u64), Err(Refusal::Invalid));
     }

@@ -149,8 +149,26 @@ mod tests {
     }
 
     #[test]
+    fn an_area_is_a_span_with_permissions_and_an_offset() {
+        let vma = Vma {
+            span: Span {
+                start: 0x1000,
+                end: 0x2000,
+            },
+            permissions: Permissions::parse("r-xp").unwrap(),
+            offset: 0x3000,
+        };
+        assert_eq!(
+            vma.to_string(),
+            "0x0000000000001000 0x0000000000002000 4096 r-xp 0x3000"
+        );
+    }
+
+    #[test]
     fn of_a_long_name_the_end_is_shown() {
         assert_eq!(shown_name(b"/bin/sh"), (&b"/bin/sh"[..], false));
+        let longest = [b'b'; NAME_MAX];
+        assert_eq!(shown_name(&longest), (&longest[..], false));
         let long = [&[b'a'; 10][..], &[b'b'; NAME_MAX][..]].concat();
         assert_eq!(shown_name(&long), (&[b'b'; NAME_MAX][..], true));
     }

@@ -11,7 +11,7 @@ pub const PAGES_PER_PMD: u64 = 512;
 /// Pages of 4 KiB that a leaf entry of a page upper directory maps.
 pub const PAGES_PER_PUD: u64 = 512 * 512;
 
-const PRESENT: u64 = 1 << 0;
+const PRESENT: u64 = 1;
 const RW: u64 = 1 << 1;
 /// On a leaf above the lowest level. On the lowest level the bit belongs to the memory type.
 const PSE: u64 = 1 << 7;

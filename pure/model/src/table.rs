@@ -21,7 +21,7 @@ pub use lines::{Physical, RunLine, StepLine, Style};
 /// Entries in a table of any level.
 pub const ENTRIES: usize = 512;
 
-const PRESENT: u64 = 1 << 0;
+const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
 const WRITE_THROUGH: u64 = 1 << 3;

@@ -52,6 +52,8 @@ fn top_level_entries_cover_the_canonical_addresses() {
 #[test]
 fn the_levels_bear_the_kernels_names() {
     let names = |paging| TableLevel::DOWN.map(|level| level.name(paging));
+    assert_eq!(Paging::FiveLevel.levels(), 5);
+    assert_eq!(Paging::FourLevel.levels(), 4);
     assert_eq!(
         names(Paging::FiveLevel),
         ["pgd", "p4d", "pud", "pmd", "pte"]

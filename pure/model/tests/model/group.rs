@@ -2,7 +2,7 @@
 //! Grouping against a map from contents to counts.
 
 use crate::support::{cases, longest, Array, Space};
-use model::group::{candidate, group, Duplicates, Frame, Frames, Lookup, WORDS};
+use model::group::{candidate, group, unite, Duplicates, Frame, Frames, Lookup, WORDS};
 use model::sort::Pacer;
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -106,6 +106,17 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
+    fn united_candidates_ascend_and_are_there_once(
+        pfns in prop::collection::vec(prop_oneof![0..300u64, 0..1u64 << 48], 0..longest(600)),
+    ) {
+        let mut records = Array(pfns.iter().map(|&pfn| candidate(pfn)).collect());
+        let mut pacer = Pacer::new(|| Ok::<(), ()>(()));
+        prop_assert_eq!(unite(&mut records, &mut Space::new().lend(), &mut pacer), Ok(()));
+        let distinct: BTreeSet<_> = pfns.into_iter().map(u128::from).collect();
+        prop_assert_eq!(records.0, distinct.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
     fn it_finds_what_comparing_all_with_all_finds(
         frames in prop::collection::btree_map(0..300u64, contents(), 0..longest(200)),
         candidates in prop::collection::vec(0..300u64, 0..longest(600)),
@@ -181,6 +192,40 @@ fn the_error_of_the_pause_comes_back() {
     let mut pacer = Pacer::new(|| Err("killed"));
     let found = group(&mut records, &memory, &mut Space::new().lend(), &mut pacer);
     assert_eq!(found, Err("killed"));
+}
+
+/// Frames with a sample of their own each, which nobody has to compare.
+struct Singles(Cell<u64>);
+
+struct Single(u64);
+
+impl Frame for Single {
+    fn sample(&self) -> u64 {
+        self.0
+    }
+
+    fn difference(&self, _other: &Self, _from: usize) -> Option<(usize, u64)> {
+        panic!("compared");
+    }
+}
+
+impl Frames for &'static Singles {
+    type Frame = Single;
+
+    fn frame(&self, pfn: u64) -> Lookup<Single> {
+        self.0.set(self.0.get() + 1);
+        Lookup::Found(Single(pfn))
+    }
+}
+
+#[test]
+fn a_frame_whose_sample_is_unique_is_looked_for_once() {
+    let singles: &'static Singles = Box::leak(Box::new(Singles(Cell::new(0))));
+    let mut records = Array((1..=50).map(candidate).collect());
+    let mut pacer = Pacer::new(|| Ok::<(), ()>(()));
+    let found = group(&mut records, &singles, &mut Space::new().lend(), &mut pacer);
+    assert_eq!(found, Ok(Duplicates::default()));
+    assert_eq!(singles.0.get(), 50);
 }
 
 /// Frames that are different whenever they are looked at, and that go away at some time.

@@ -6,6 +6,7 @@ mod ids;
 mod lowest;
 mod memory_info;
 mod memuse;
+mod pf_stat;
 mod pte;
 mod sort;
 mod support;

@@ -1,26 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Commands and lines of `/proc/memory_info`.
 
-use crate::support::cases;
-use model::memory_info::{write_line, Allowance, Command, Figures, COMMAND_MAX, NAME_MAX};
-use model::text::Output;
+use crate::support::{cases, Bytes};
+use model::memory_info::{write_line, Allowance, Command, Failure, Figures, COMMAND_MAX, NAME_MAX};
 use proptest::prelude::*;
-use std::fmt;
-
-struct Bytes(Vec<u8>);
-
-impl fmt::Write for Bytes {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.write_bytes(text.as_bytes())
-    }
-}
-
-impl Output for Bytes {
-    fn write_bytes(&mut self, bytes: &[u8]) -> fmt::Result {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-}
 
 fn line(name: &[u8], figures: &Figures, pids: &[i32]) -> Vec<u8> {
     let mut out = Bytes(Vec::new());
@@ -120,7 +103,15 @@ fn the_documents_line() {
 }
 
 #[test]
+fn failures_have_the_documents_words() {
+    assert_eq!(Failure::NoProcess.message(), "No such process");
+    assert_eq!(Failure::Invalid.message(), "Invalid argument");
+    assert_eq!(Failure::NoMemory.message(), "Memory allocation error");
+}
+
+#[test]
 fn the_commands() {
+    assert_eq!(COMMAND_MAX, "FILTER|".len() + NAME_MAX + "\n".len());
     assert_eq!(Command::parse(b"RESET\n"), Some(Command::Reset));
     assert_eq!(Command::parse(b"ALL"), Some(Command::All));
     assert_eq!(

@@ -58,6 +58,7 @@ fn pages_are_split_at_the_heaps_borders() {
 #[test]
 fn the_main_stack_grows_down_and_holds_its_start() {
     let layout = Layout::new(0, 0, 0x7fff);
+    assert_eq!(layout.start_stack(), 0x7fff);
     let mut stack = area(0x6000..0x8000, Backing::Anonymous);
     assert_eq!(layout.kind_of(&stack, holds(&[])), Some(Kind::Anonymous));
     stack.grows_down = true;

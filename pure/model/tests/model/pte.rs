@@ -50,6 +50,20 @@ fn nothing_and_swap_are_not_present() {
 }
 
 #[test]
+fn each_level_has_its_pages_and_its_bits_of_presence() {
+    // Accessible, without permissions, being split.
+    let presence = |level| [1, 1 << 8, 1 << 7].map(|value| Entry { value, level }.is_present());
+    for (level, pages, expected) in [
+        (Level::Pte, 1, [true, true, false]),
+        (Level::Pmd, 512, [true; 3]),
+        (Level::Pud, 262_144, [true; 3]),
+    ] {
+        assert_eq!(level.pages(), pages);
+        assert_eq!(presence(level), expected, "{level:?}");
+    }
+}
+
+#[test]
 fn a_huge_page_starts_at_a_multiple_of_its_size() {
     // Bit 12 is part of the memory type.
     let entry = pmd(0x8000_0001_2340_10e7);

@@ -73,6 +73,43 @@ proptest! {
 }
 
 #[test]
+fn the_pause_is_called_once_a_period() {
+    let pauses = std::cell::Cell::new(0);
+    let mut pacer = Pacer::new(|| {
+        pauses.set(pauses.get() + 1);
+        Ok::<(), ()>(())
+    });
+    // In units of work, with the pauses until then: too much at once is one pause.
+    for (units, expected) in [
+        (2047, 0),
+        (1, 1),
+        (2047, 1),
+        (1, 2),
+        (9999, 3),
+        (2047, 3),
+        (1, 4),
+    ] {
+        assert_eq!(pacer.tick(units), Ok(()));
+        assert_eq!(pauses.get(), expected, "after {units}");
+    }
+}
+
+#[test]
+fn runs_of_one_record_are_a_unit_each() {
+    let mut pauses = 0;
+    let mut pacer = Pacer::new(|| {
+        pauses += 1;
+        Ok::<(), ()>(())
+    });
+    let different = Array((0..2048).collect());
+    for start in 0..2048 {
+        let end = end_of_run(&different, start..2048, u128::MAX, &mut pacer);
+        assert_eq!(end, Ok(start + 1));
+    }
+    assert_eq!(pauses, 1);
+}
+
+#[test]
 fn the_pause_is_called_within_a_long_run_too() {
     let many = longest(200_000);
     let mut pauses = 0;
@@ -80,9 +117,11 @@ fn the_pause_is_called_within_a_long_run_too() {
         pauses += 1;
         Ok::<(), ()>(())
     });
-    let equal = Array(vec![7; many]);
-    assert_eq!(end_of_run(&equal, 0..many, u128::MAX, &mut pacer), Ok(many));
-    assert!(pauses >= many / 2048, "{pauses}");
+    let equal = Array(vec![7; 2 * many]);
+    let run = many..2 * many;
+    assert_eq!(end_of_run(&equal, run, u128::MAX, &mut pacer), Ok(2 * many));
+    let expected = many / 2048;
+    assert!((expected..=expected + 1).contains(&pauses), "{pauses}");
 }
 
 #[test]

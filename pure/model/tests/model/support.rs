@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! What the tests of this crate share.
 
+use std::fmt;
+
+use model::text::Output;
 use model::sort::{Records, Scratch, BUCKETS, FEW};
 use proptest::prelude::ProptestConfig;
 
@@ -25,6 +28,22 @@ impl Records for Array {
 
     fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
+    }
+}
+
+/// Text that is kept.
+pub struct Bytes(pub Vec<u8>);
+
+impl fmt::Write for Bytes {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write_bytes(text.as_bytes())
+    }
+}
+
+impl Output for Bytes {
+    fn write_bytes(&mut self, bytes: &[u8]) -> fmt::Result {
+        self.0.extend_from_slice(bytes);
+        Ok(())
     }
 }
 
