@@ -25,6 +25,7 @@ pub mod memuse;
 pub mod pf_stat;
 pub mod pte;
 pub mod quota;
+pub mod snapshot;
 pub mod sort;
 pub mod table;
 pub mod till;
