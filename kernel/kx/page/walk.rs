@@ -28,6 +28,7 @@ use kernel::{
 };
 use kx_base::sched;
 use kx_mm::mm::{self, AreaIdentity, MmWithUser, Patience, ReadGuard, VmaRef};
+use model::pte::PAGES_PER_PMD;
 
 /// How long the mmap lock is held at a stretch, in nanoseconds, plus [`STEPS`] steps of the walk
 /// (the copy of one table and a visit of it, or a look at one VMA).
@@ -88,21 +89,21 @@ pub enum End {
     Whole,
     /// There was nothing to be pinned any more.
     Gone,
-    /// The lock could not be had in time, or areas that are moved all the time had no end.
+    /// The lock could not be had in time, or what is moved all the time had no end.
     LeftOut,
 }
 
-/// Areas that a walk sees at most, besides two for each that there was at the beginning. Who moves
-/// those that were seen to where the walk has yet to come could keep it going for days.
-const AREAS: u64 = 1 << 17;
+/// Steps that any walk may take: areas, tables, and holes, of which there may be one for each gigabyte
+/// of addresses.
+const STEPS_MORE: u64 = 1 << 20;
 
 /// A walk that goes on where it stopped.
 pub struct Walk {
     /// Where to go on.
     from: usize,
     end: usize,
-    /// How many areas it may come to before it is endless, once that is known.
-    areas: Option<u64>,
+    /// How many steps it may take before it is endless, once that is known.
+    steps: Option<u64>,
     /// The wanted VMA within which it stopped.
     open: Option<AreaIdentity>,
     longest_lock: i64,
@@ -114,7 +115,7 @@ impl Walk {
         Self {
             from: range.start,
             end: range.end,
-            areas: None,
+            steps: None,
             open: None,
             longest_lock: 0,
         }
@@ -144,20 +145,20 @@ impl Walk {
         let Some(mm) = pin()? else {
             return Ok(Some(End::Gone));
         };
-        let areas = *self.areas.get_or_insert_with(|| most_areas(&mm));
+        let steps = *self.steps.get_or_insert_with(|| most_steps(&mm));
         let Some(guard) = mm::read_lock_within(&mm, patience)? else {
             return Ok(Some(End::LeftOut));
         };
         let mut hold = Hold {
             pace: Pace::start(&guard),
-            areas,
+            steps,
             table,
         };
         let next = hold.walk(self.from..self.end, &mut self.open, visitor);
-        self.areas = Some(hold.areas);
+        self.steps = Some(hold.steps);
         self.longest_lock = hold.pace.held().max(self.longest_lock);
         Ok(match next {
-            Some(_) if hold.areas == 0 => Some(End::LeftOut),
+            Some(_) if hold.steps == 0 => Some(End::LeftOut),
             Some(next) => {
                 self.from = next;
                 None
@@ -196,7 +197,7 @@ pub fn walk_while<P: Deref<Target = MmWithUser>>(
 ///
 /// # Errors
 ///
-/// Those of [`Walk::stretch`]; [`EAGAIN`] if areas that are moved all the time had no end.
+/// Those of [`Walk::stretch`]; [`EAGAIN`] if what is moved all the time had no end.
 pub fn walk_range(
     mm: &MmWithUser,
     range: Range<usize>,
@@ -213,16 +214,23 @@ pub fn walk_range(
     }
 }
 
-/// How many areas a walk may come to before it is endless.
-fn most_areas(mm: &MmWithUser) -> u64 {
-    mm::area_count(mm).saturating_mul(2).saturating_add(AREAS)
+/// How many steps a walk may take before it is endless. Each area is one, and each table of the address
+/// space has at most as many as it has entries. All may double meanwhile, which is more than is likely;
+/// but nobody may map and unmap ahead of the walk for days.
+fn most_steps(mm: &MmWithUser) -> u64 {
+    let tables = mm::page_table_bytes(mm) / PAGE_SIZE as u64;
+    tables
+        .saturating_mul(PAGES_PER_PMD)
+        .saturating_add(mm::area_count(mm))
+        .saturating_mul(2)
+        .saturating_add(STEPS_MORE)
 }
 
 /// One hold of the lock.
 struct Hold<'a> {
     pace: Pace<'a>,
-    /// From which those are taken off that the walk comes to.
-    areas: u64,
+    /// From which those are taken off that the walk takes.
+    steps: u64,
     table: &'a mut Table,
 }
 
@@ -244,9 +252,6 @@ impl Hold<'_> {
                 visitor.leave(true);
             }
             let vma = vma?;
-            if address <= vma.start() {
-                self.areas = self.areas.saturating_sub(1);
-            }
             address = address.max(vma.start());
             let end = vma.end().min(range.end);
             let wanted = match open {
@@ -266,8 +271,8 @@ impl Hold<'_> {
                 Some(false) => address = end,
                 None => step = Step::Pause,
             }
-            visitor.step();
-            if step == Step::Pause || self.pace.is_over() || self.areas == 0 {
+            self.step(visitor);
+            if step == Step::Pause || self.pace.is_over() || self.steps == 0 {
                 return Some(address);
             }
         }
@@ -288,12 +293,17 @@ impl Hold<'_> {
         let mm = self.pace.guard.mm();
         while address < range.end && step == Step::Continue {
             (address, step) = visit_slot(mm, vma, address..range.end, self.table, visitor);
-            visitor.step();
-            if self.pace.is_over() {
+            self.step(visitor);
+            if self.pace.is_over() || self.steps == 0 {
                 step = Step::Pause;
             }
         }
         (address, step)
+    }
+
+    fn step(&mut self, visitor: &mut impl Visitor) {
+        self.steps = self.steps.saturating_sub(1);
+        visitor.step();
     }
 }
 

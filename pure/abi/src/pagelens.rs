@@ -84,7 +84,7 @@ pub const DETAIL_FRAMES: u32 = 2;
 
 /// In [`Snapshot::flags`]: a [`Vma`] for each area, from [`DETAIL_ENTRIES`] on.
 pub const WITH_VMAS: u32 = 1;
-/// And a [`Name`] behind each that has one.
+/// And a [`Name`] before each that has one.
 pub const WITH_NAMES: u32 = 2;
 
 /// The most of [`Snapshot::count`].
@@ -134,7 +134,7 @@ pub const KIND_BEGIN: u16 = 1;
 pub const KIND_PROCESS: u16 = 2;
 /// A [`Vma`].
 pub const KIND_VMA: u16 = 3;
-/// A [`Name`]: of the area before it.
+/// A [`Name`]: of the area that comes next.
 pub const KIND_NAME: u16 = 4;
 /// A [`Memory`]: behind its first process and that one's areas.
 pub const KIND_MEMORY: u16 = 5;
