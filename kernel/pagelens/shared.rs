@@ -16,7 +16,8 @@ const MOST: usize = 1024;
 pub(crate) struct Numbers {
     last: u64,
     shared: KVVec<(ARef<Mm>, u64)>,
-    is_full: bool,
+    /// Whether some that are shared are not remembered.
+    is_uncertain: bool,
 }
 
 /// The number of a memory.
@@ -31,26 +32,25 @@ pub(crate) enum Number {
 
 impl Numbers {
     /// The number of `mm`, which other processes may have too if `is_shared`.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOMEM`].
-    pub(crate) fn of(&mut self, mm: &ARef<Mm>, is_shared: bool) -> Result<Number> {
+    pub(crate) fn of(&mut self, mm: &ARef<Mm>, is_shared: bool) -> Number {
         let known = |(told, _): &&(ARef<Mm>, u64)| told.as_raw() == mm.as_raw();
         if let Some((_, number)) = self.shared.iter().find(known) {
-            return Ok(Number::Told(*number));
-        }
-        let is_uncertain = is_shared && self.is_full;
-        if is_shared && !self.is_full {
-            let number = self.last.saturating_add(1);
-            self.shared.push((mm.clone(), number), charged::flags())?;
-            self.is_full = self.shared.len() >= MOST;
+            return Number::Told(*number);
         }
         self.last = self.last.saturating_add(1);
-        Ok(match is_uncertain {
-            true => Number::Uncertain(self.last),
-            false => Number::New(self.last),
-        })
+        match is_shared {
+            true if self.is_uncertain || !self.remember(mm) => {
+                self.is_uncertain = true;
+                Number::Uncertain(self.last)
+            }
+            _ => Number::New(self.last),
+        }
+    }
+
+    /// Whether there was room for it.
+    fn remember(&mut self, mm: &ARef<Mm>) -> bool {
+        let entry = (mm.clone(), self.last);
+        self.shared.len() < MOST && self.shared.push(entry, charged::flags()).is_ok()
     }
 
     /// How many memories have numbers.

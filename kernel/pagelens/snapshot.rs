@@ -258,7 +258,7 @@ impl Snapshots {
         drop(user);
         // One user was this function.
         let is_shared = users.saturating_sub(1) > process.thread_count() as u64;
-        let (id, flags) = match self.numbers.of(&mm, is_shared)? {
+        let (id, flags) = match self.numbers.of(&mm, is_shared) {
             Number::Told(id) => {
                 return self.tell_process(number, &process, PROCESS_TOLD, id, out);
             }
