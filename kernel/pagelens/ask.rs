@@ -54,7 +54,7 @@ pub(crate) fn scope(asked: &Snapshot) -> Result<Scope> {
     }
 }
 
-/// The numbers, ascending and each once.
+/// The numbers, which must ascend.
 fn pids(asked: &Snapshot) -> Result<KVVec<u32>> {
     if asked.count > PIDS_MAX {
         return Err(EINVAL);
@@ -65,10 +65,10 @@ fn pids(asked: &Snapshot) -> Result<KVVec<u32>> {
     let mut from = UserSlice::new(address, bytes).reader();
     let mut pids = KVVec::from_elem(0u32, count, charged::flags())?;
     from.read_slice(pids.as_mut_bytes())?;
-    pids.sort_unstable();
-    let mut last = None;
-    pids.retain(|&mut pid| last.replace(pid) != Some(pid));
-    Ok(pids)
+    match pids.is_sorted_by(|a, b| a < b) {
+        true => Ok(pids),
+        false => Err(EINVAL),
+    }
 }
 
 fn name(comm: &[u8; 16]) -> Result<Comm> {

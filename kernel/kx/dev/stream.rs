@@ -131,8 +131,9 @@ struct State<A> {
 }
 
 impl<A: Answer> State<A> {
-    /// Copies as much as `to` takes; how much that was. 0 is the end.
-    fn read(&mut self, to: &mut IovIterDest<'_>) -> Result<usize> {
+    /// Copies as much as `to` takes; how much that was. 0 is the end. What is missing is made with the
+    /// rights that `rights` gives for so long.
+    fn read<R>(&mut self, to: &mut IovIterDest<'_>, rights: impl Fn() -> R) -> Result<usize> {
         let mut done = 0usize;
         loop {
             let copied = self.copy(to);
@@ -149,7 +150,11 @@ impl<A: Answer> State<A> {
                 return Ok(done);
             }
             self.buffer.clear();
-            match self.answer.go_on(&mut self.buffer) {
+            let rights = rights();
+            let made = self.answer.go_on(&mut self.buffer);
+            // User memory is touched with the reader's own again.
+            drop(rights);
+            match made {
                 Ok(is_more) => self.is_complete = !is_more,
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => return Ok(done),
@@ -195,9 +200,17 @@ struct Stream<A> {
 }
 
 impl<A: Answer> Stream<A> {
-    fn read(&self, to: &mut IovIterDest<'_>, may_wait: bool) -> Result<usize> {
+    fn read<R>(
+        &self,
+        to: &mut IovIterDest<'_>,
+        may_wait: bool,
+        rights: impl Fn() -> R,
+    ) -> Result<usize> {
+        if to.is_empty() {
+            return Ok(0);
+        }
         let mut state = self.take(may_wait)?;
-        let done = state.read(to);
+        let done = state.read(to, rights);
         *self.state.lock() = Some(state);
         self.is_back.notify_one();
         done
@@ -305,18 +318,19 @@ impl<A: Answer> Calls<A> {
     /// `kiocb` is of an open file, `iter` is for writing into.
     unsafe extern "C" fn read(kiocb: *mut bindings::kiocb, iter: *mut bindings::iov_iter) -> isize {
         from_result(|| {
-            // SAFETY: By this function's requirements; both are this call's own, and the file stays
-            // open during the call.
-            let (stream, flags, iter, _rights) = unsafe {
+            // SAFETY: By this function's requirements; both are this call's own.
+            let (file, stream, flags, iter) = unsafe {
                 let file = (*kiocb).ki_filp;
                 (
+                    file,
                     Pin::<KBox<Stream<A>>>::borrow((*file).private_data),
                     File::from_raw_file(file).flags(),
                     IovIterDest::from_raw(iter),
-                    AskersRights::of(file),
                 )
             };
-            let done = stream.read(iter, flags & file::flags::O_NONBLOCK == 0)?;
+            let may_wait = flags & file::flags::O_NONBLOCK == 0;
+            // SAFETY: The file stays open during the call.
+            let done = stream.read(iter, may_wait, || unsafe { AskersRights::of(file) })?;
             isize::try_from(done).map_err(|_| EOVERFLOW)
         })
     }

@@ -87,7 +87,7 @@ struct pagelens_snapshot {
 	/* DETAIL_…. */
 	__u32 detail;
 	/*
-	 * Address of an array of 32-bit ids, for SCOPE_PIDS, which may be in any order.
+	 * Address of an array of 32-bit ids, for SCOPE_PIDS, each greater than the one before it.
 	 */
 	__u64 pids;
 	/* How many they are, at most PIDS_MAX. */

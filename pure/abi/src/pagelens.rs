@@ -104,7 +104,7 @@ pub struct Snapshot {
     pub scope: u32,
     /// `DETAIL_…`.
     pub detail: u32,
-    /// Address of an array of 32-bit ids, for [`SCOPE_PIDS`], which may be in any order.
+    /// Address of an array of 32-bit ids, for [`SCOPE_PIDS`], each greater than the one before it.
     pub pids: u64,
     /// How many they are, at most [`PIDS_MAX`].
     pub count: u32,

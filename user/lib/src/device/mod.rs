@@ -128,12 +128,14 @@ impl Device {
         ] {
             asked.flags |= if is_wanted { flag } else { 0 };
         }
-        let mut pids: &[u32] = &[];
+        let mut pids = Vec::new();
         match question.scope {
             Scope::All => asked.scope = abi::pagelens::SCOPE_ALL,
             Scope::Pids(asked_for) => {
                 asked.scope = abi::pagelens::SCOPE_PIDS;
-                pids = asked_for;
+                pids.extend_from_slice(asked_for);
+                pids.sort_unstable();
+                pids.dedup();
             }
             Scope::Comm(name) => {
                 asked.scope = abi::pagelens::SCOPE_COMM;
@@ -148,7 +150,7 @@ impl Device {
                 (asked.scope, asked.fd) = (abi::pagelens::SCOPE_PID_NAMESPACE, file.as_raw_fd());
             }
         }
-        let file = ioctl::snapshot(&self.0, asked, pids).map_err(refused)?;
+        let file = ioctl::snapshot(&self.0, asked, &pids).map_err(refused)?;
         Ok(Answer::new(file.into()))
     }
 }
