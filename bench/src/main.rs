@@ -10,6 +10,7 @@ mod kshram;
 mod memory_info;
 mod memuse;
 mod pf_stat;
+mod snapshot;
 
 use anyhow::{bail, Context, Result};
 
@@ -19,6 +20,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("kshram", kshram::run),
     ("memuse", memuse::run),
     ("pf_stat", pf_stat::run),
+    ("pagelens", snapshot::run),
 ];
 
 fn main() -> Result<()> {

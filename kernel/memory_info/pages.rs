@@ -15,7 +15,10 @@ use kx_base::{
 };
 use kx_frame::MachineFrames;
 use kx_mm::mm::{self, MmWithUser, Patience};
-use kx_page::walk::{self, End, Leaves, Step, Table, Visitor};
+use kx_page::{
+    entry::{is_in_rss, is_moving, pfn_mask},
+    walk::{self, End, Leaves, Step, Table, Visitor},
+};
 use model::{
     group::{candidate, group, unite},
     memory_info::Figures,
@@ -84,7 +87,7 @@ impl<'a> Pages<'a> {
             vma: Permissions::default(),
             moving: 0,
             work: 0,
-            pfn_mask: walk::pfn_mask(),
+            pfn_mask: pfn_mask(),
             space: SortSpace::new()?,
             longest_lock: 0,
             waiting: WAITING,
@@ -153,7 +156,7 @@ impl<'a> Pages<'a> {
     /// Takes note of a leaf of which `pages` pages belong to the VMA, the first at `start`.
     #[inline]
     fn note(&mut self, entry: Entry, start: usize, pages: u64) {
-        if !walk::is_in_rss(entry) {
+        if !is_in_rss(entry) {
             return;
         }
         self.figures.valid = self.figures.valid.saturating_add(pages);
@@ -163,7 +166,7 @@ impl<'a> Pages<'a> {
             for pfn in first..first + pages {
                 self.candidates.push_within_room(candidate(pfn));
             }
-        } else if walk::is_moving(entry) {
+        } else if is_moving(entry) {
             // No candidate now, but perhaps one when it has arrived.
             self.moving = self.moving.saturating_add(pages);
         }
@@ -211,7 +214,7 @@ impl Visitor for Pages<'_> {
         self.candidates.reserve(ROOM)
     }
 
-    fn wants(&mut self, vma: &VmaRef) -> Option<bool> {
+    fn wants(&mut self, vma: &VmaRef, _from: usize) -> Option<bool> {
         self.vma = Permissions::of(vma);
         Some(true)
     }

@@ -4,7 +4,10 @@
 use crate::pointers::Pointers;
 use kernel::{page::PAGE_SIZE, prelude::*};
 use kx_mm::mm::{self, VmaRef};
-use kx_page::walk::{self, Leaves, Step, Visitor};
+use kx_page::{
+    entry::is_in_rss,
+    walk::{Leaves, Step, Visitor},
+};
 use model::{
     memuse::{Kind, Layout},
     pte::{Entry, Level},
@@ -58,7 +61,7 @@ impl Visitor for Count<'_> {
         self.pointers.as_mut().map_or(Ok(()), Pointers::prepare)
     }
 
-    fn wants(&mut self, vma: &VmaRef) -> Option<bool> {
+    fn wants(&mut self, vma: &VmaRef, _from: usize) -> Option<bool> {
         let kind = match self.kind {
             Kind::All | Kind::Heap => return Some(true),
             kind => kind,
@@ -80,7 +83,7 @@ impl Visitor for Count<'_> {
                 .sum(),
             // One entry, for all of the pages.
             Level::Pmd | Level::Pud => {
-                let is_resident = leaves.entries().any(walk::is_in_rss);
+                let is_resident = leaves.entries().any(is_in_rss);
                 if is_resident {
                     share
                 } else {
@@ -92,7 +95,7 @@ impl Visitor for Count<'_> {
         Step::Continue
     }
 
-    fn corrupt(&mut self) {
+    fn corrupt(&mut self, _pages: u64) {
         self.is_corrupt = true;
     }
 }
@@ -103,5 +106,5 @@ fn resident(values: &[u64]) -> impl Iterator<Item = usize> + '_ {
     let level = Level::Pte;
     let entries = values.iter().map(move |&value| Entry { value, level });
     let indexed = entries.enumerate();
-    indexed.filter_map(|(index, entry)| walk::is_in_rss(entry).then_some(index))
+    indexed.filter_map(|(index, entry)| is_in_rss(entry).then_some(index))
 }

@@ -14,7 +14,7 @@ use kx_mm::{
 };
 use kx_page::{
     table::{self, TopTable},
-    walk,
+    entry,
 };
 use model::{
     layout::{Segments, LEFT_OUT, PAGE_TABLES, PROCESS, RSS, TOTAL_VM, VMA, VMAS, VMAS_MAX},
@@ -123,7 +123,7 @@ fn print_vma(vma: &NamedVma) {
 fn style() -> Style {
     Style {
         paging: table::paging(),
-        pfn_mask: walk::pfn_mask(),
+        pfn_mask: entry::pfn_mask(),
         physical: match UNMASK.get() {
             true => Physical::Shown,
             false => Physical::Masked,

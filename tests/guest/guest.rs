@@ -16,6 +16,7 @@ mod hello;
 mod kshram;
 mod memory_info;
 mod memuse;
+mod pagelens_device;
 mod pf_stat;
 mod runner;
 mod stopped;

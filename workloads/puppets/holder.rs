@@ -34,6 +34,7 @@
 //! | `write` | writes to each page of the writable private memory; answers the page faults |
 //! | `protect` | makes the writable private memory read-only |
 //! | `drop` | unmaps it |
+//! | `halve` | gives a page of each read-only part other permissions, so that huge pages are mapped by small entries |
 //! | `fork` | leaves a child that sleeps; answers its pid |
 //! | `forkas:NAME` | the same, under another name |
 //! | `views:PATH:N` | maps a file N times for reading and writing, and reads it through each |
@@ -120,6 +121,7 @@ impl Holder {
             "write" => return self.write().map(Some),
             "protect" => self.protect()?,
             "drop" => self.drop_all()?,
+            "halve" => self.halve()?,
             "fork" => return process::fork(process::sleep_for_ever).map(Some),
             "forkas" => return process::fork(|| sleep_as(rest)).map(Some),
             "views" => self.views(rest)?,
@@ -133,6 +135,13 @@ impl Holder {
             _ => bail!("unknown step `{step}`"),
         }
         Ok(None)
+    }
+
+    fn halve(&mut self) -> Result<()> {
+        for map in &mut self.read_only {
+            map.protect_page(map.pages() / 2, MprotectFlags::READ | MprotectFlags::WRITE)?;
+        }
+        Ok(())
     }
 
     /// Read-only pages of zeros with a running number at `offset`.

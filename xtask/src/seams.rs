@@ -18,8 +18,12 @@ use crate::lab::Lab;
 use crate::modules::{self, Mode};
 use crate::run;
 
-/// The bits that a fault's facts are told in: a constant `NAME` is C's `KX_FAULT_NAME`.
-const FACTS: &str = "pure/model/src/cow.rs";
+/// The bits that facts are told in: of which room, where they are, and how C's names begin that
+/// Rust calls by the rest.
+const FACTS: [(&str, &str, &str); 2] = [
+    ("cow", "pure/model/src/cow.rs", "KX_FAULT_"),
+    ("page", "pure/model/src/snapshot.rs", "KX_FACT_"),
+];
 
 /// Fails if a declaration differs.
 pub fn check(lab: &Lab, kernel: &Kernel) -> Result<()> {
@@ -61,8 +65,8 @@ fn in_c(repo: &Path, room: &Path, name: &str) -> Result<String> {
                 .with_context(|| format!("cannot read {}", file.display()))?;
         }
     }
-    if name == "cow" {
-        c.read_facts(&fs::read_to_string(repo.join(FACTS))?)?;
+    for (_, file, prefix) in FACTS.iter().filter(|(room, ..)| *room == name) {
+        c.read_facts(&fs::read_to_string(repo.join(file))?, prefix)?;
     }
     for header in &c.headers {
         writeln!(text, "#include <{header}>")?;
@@ -118,7 +122,7 @@ impl Declarations {
         Ok(())
     }
 
-    fn read_facts(&mut self, text: &str) -> Result<()> {
+    fn read_facts(&mut self, text: &str, prefix: &str) -> Result<()> {
         for item in syn::parse_file(text)?.items {
             let Item::Impl(item) = item else { continue };
             if item.self_ty.to_token_stream().to_string() != "Facts" {
@@ -126,7 +130,7 @@ impl Declarations {
             }
             for item in item.items {
                 if let ImplItem::Const(bit) = item {
-                    let name = format!("KX_FAULT_{}", bit.ident);
+                    let name = format!("{prefix}{}", bit.ident);
                     self.constants.push((name, value_of(&bit.expr)));
                 }
             }

@@ -44,6 +44,23 @@ pub fn yield_unless_killed_or_frozen() -> Result {
     Ok(())
 }
 
+/// Whether a signal wants the current task to come back to its program.
+pub fn is_interrupted() -> bool {
+    // SAFETY: Only reads the current task's own state.
+    unsafe { sys::kx_signal_pending() != 0 }
+}
+
+/// Sleeps for a moment, a few milliseconds.
+///
+/// # Errors
+///
+/// Those of [`yield_unless_killed_or_frozen`].
+pub fn pause() -> Result {
+    // SAFETY: Has no preconditions but a context that may sleep.
+    unsafe { bindings::schedule_timeout_killable(1) };
+    yield_unless_killed_or_frozen()
+}
+
 /// The time of CLOCK_MONOTONIC, in nanoseconds.
 pub fn now() -> u64 {
     // SAFETY: Has no preconditions.

@@ -28,6 +28,11 @@ int kx_fatal_signal_pending(void)
 	return fatal_signal_pending(current);
 }
 
+int kx_signal_pending(void)
+{
+	return signal_pending(current);
+}
+
 /*
  * The second freezer is that of cgroups. Whoever asks for freezing wakes the task
  * like a signal after having said so: before that, a call could not be restarted.

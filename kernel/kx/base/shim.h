@@ -13,6 +13,7 @@
 /* sched.rs */
 void kx_cond_resched(void);
 int kx_fatal_signal_pending(void);
+int kx_signal_pending(void);
 int kx_must_freeze(void);
 
 /* log.rs */

@@ -10,6 +10,7 @@ use kernel::{bindings, ffi};
 extern "C" {
     pub(crate) fn kx_cond_resched();
     pub(crate) fn kx_fatal_signal_pending() -> ffi::c_int;
+    pub(crate) fn kx_signal_pending() -> ffi::c_int;
     pub(crate) fn kx_must_freeze() -> ffi::c_int;
     pub(crate) fn kx_log_ratelimit() -> ffi::c_int;
     pub(crate) fn kx_page_alloc() -> *mut ffi::c_void;

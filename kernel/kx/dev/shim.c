@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/compat.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/highmem.h>
@@ -326,4 +327,14 @@ int kx_in_compat_syscall(void)
 int kx_is_append(const struct kiocb *kiocb)
 {
 	return !!(kiocb->ki_flags & IOCB_APPEND);
+}
+
+const struct cred *kx_override_creds(const struct cred *cred)
+{
+	return override_creds(cred);
+}
+
+void kx_revert_creds(const struct cred *cred)
+{
+	revert_creds(cred);
 }

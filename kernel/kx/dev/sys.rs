@@ -59,6 +59,8 @@ extern "C" {
     pub(crate) fn kx_iov_extend(iter: *mut bindings::iov_iter, by: usize);
     pub(crate) fn kx_inode_cdev(inode: *mut bindings::inode) -> *mut bindings::cdev;
     pub(crate) fn kx_in_compat_syscall() -> ffi::c_int;
+    pub(crate) fn kx_override_creds(cred: *const bindings::cred) -> *const bindings::cred;
+    pub(crate) fn kx_revert_creds(cred: *const bindings::cred);
     pub(crate) fn kx_is_append(kiocb: *const bindings::kiocb) -> ffi::c_int;
 }
 
@@ -70,6 +72,16 @@ extern "C" {
         data: *mut ffi::c_void,
         flags: ffi::c_int,
     ) -> *mut bindings::file;
+}
+
+// `include/linux/anon_inodes.h`
+extern "C" {
+    pub(crate) fn anon_inode_getfd(
+        name: *const ffi::c_char,
+        ops: *const bindings::file_operations,
+        data: *mut ffi::c_void,
+        flags: ffi::c_int,
+    ) -> ffi::c_int;
 }
 
 // `include/linux/mm.h`

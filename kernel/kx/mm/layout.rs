@@ -146,7 +146,7 @@ fn describe(vma: &VmaRef) -> Vma {
 }
 
 /// Where in its file the VMA begins, in bytes; 0 without a file.
-fn offset(vma: &VmaRef) -> u64 {
+pub fn offset(vma: &VmaRef) -> u64 {
     // SAFETY: The VMA is valid as it is borrowed, and its lock is held: neither field changes.
     let (file, pages) = unsafe { ((*vma.as_ptr()).vm_file, (*vma.as_ptr()).vm_pgoff) };
     match file.is_null() {
@@ -160,7 +160,7 @@ fn offset(vma: &VmaRef) -> u64 {
 /// # Errors
 ///
 /// [`ENAMETOOLONG`] if `scratch` is too small for it.
-fn vma_name<'a>(vma: &VmaRef, scratch: &'a mut [u8; PAGE_SIZE]) -> Result<&'a [u8]> {
+pub fn vma_name<'a>(vma: &VmaRef, scratch: &'a mut [u8; PAGE_SIZE]) -> Result<&'a [u8]> {
     // SAFETY: The VMA is valid and its lock held, as it is borrowed; the buffer has the size.
     let name = from_err_ptr(unsafe {
         sys::kx_vma_name(

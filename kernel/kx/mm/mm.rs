@@ -72,6 +72,33 @@ pub fn area(vma: &VmaRef) -> Area {
     }
 }
 
+/// What tells a VMA from what it may become: a later look that finds the same may find another VMA, but
+/// one that maps the same in the same way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AreaIdentity {
+    start: usize,
+    end: usize,
+    flags: usize,
+    offset: usize,
+    /// The address of the file, or 0. That may be another's later.
+    file: usize,
+}
+
+impl AreaIdentity {
+    /// That of a VMA.
+    pub fn of(vma: &VmaRef) -> Self {
+        // SAFETY: `vma` is valid and cannot change as it is borrowed.
+        let (offset, file) = unsafe { ((*vma.as_ptr()).vm_pgoff, (*vma.as_ptr()).vm_file) };
+        Self {
+            start: vma.start(),
+            end: vma.end(),
+            flags: vma.flags() as usize,
+            offset: offset as usize,
+            file: file as usize,
+        }
+    }
+}
+
 /// Whether a VMA is a shared mapping, for reading or for writing too.
 ///
 /// Not by `flags::MAYSHARE`: in Linux 7.2 that constant has the value of `VM_MAYEXEC`.

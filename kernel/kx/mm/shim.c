@@ -69,6 +69,11 @@ int kx_exec_lock(struct task_struct *task)
 	return down_read_killable(&task->signal->exec_update_lock);
 }
 
+int kx_exec_trylock(struct task_struct *task)
+{
+	return down_read_trylock(&task->signal->exec_update_lock);
+}
+
 void kx_exec_unlock(struct task_struct *task)
 {
 	up_read(&task->signal->exec_update_lock);

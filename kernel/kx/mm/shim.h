@@ -23,6 +23,7 @@ int kx_is_listed(const struct task_struct *thread);
 
 /* target.rs */
 int kx_exec_lock(struct task_struct *task);
+int kx_exec_trylock(struct task_struct *task);
 void kx_exec_unlock(struct task_struct *task);
 int kx_is_same_process(const struct task_struct *a, const struct task_struct *b);
 int kx_is_dumpable(const struct task_struct *task, struct user_namespace **ns);

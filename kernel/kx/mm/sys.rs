@@ -16,6 +16,7 @@ extern "C" {
     ) -> *mut bindings::task_struct;
     pub(crate) fn kx_is_listed(thread: *const bindings::task_struct) -> ffi::c_int;
     pub(crate) fn kx_exec_lock(task: *mut bindings::task_struct) -> ffi::c_int;
+    pub(crate) fn kx_exec_trylock(task: *mut bindings::task_struct) -> ffi::c_int;
     pub(crate) fn kx_exec_unlock(task: *mut bindings::task_struct);
     pub(crate) fn kx_is_same_process(
         a: *const bindings::task_struct,
@@ -66,6 +67,14 @@ extern "C" {
         most: ffi::c_uint,
     ) -> ffi::c_uint;
     pub(crate) fn kx_get_current_tgid() -> *mut bindings::pid;
+}
+
+// `include/linux/pid.h`
+extern "C" {
+    pub(crate) fn find_pid_ns(
+        number: ffi::c_int,
+        ns: *mut bindings::pid_namespace,
+    ) -> *mut bindings::pid;
 }
 
 /// `enum kx_backing` of `shim.h`.

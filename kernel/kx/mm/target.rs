@@ -10,6 +10,7 @@
 use crate::{
     mm::Mm,
     sys,
+    task::Comm,
     threads::{self, mm_of},
 };
 use core::ptr::{self, NonNull};
@@ -17,6 +18,7 @@ use kernel::{
     bindings,
     error::to_result,
     page::PAGE_SIZE,
+    pid_namespace::PidNamespace,
     prelude::*,
     sync::{aref::ARef, rcu},
     task::Task,
@@ -43,6 +45,113 @@ impl Target {
         NonNull::new(task).map(|task| Self(unsafe { ARef::from_raw(task.cast()) }))
     }
 
+    /// The first process whose number in `namespace` is not below `number`, and that number.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sched::yield_unless_killed_or_frozen`].
+    pub fn first_from(namespace: &PidNamespace, number: i32) -> Result<Option<(i32, Self)>> {
+        let mut number = number;
+        loop {
+            let section = rcu::read_lock();
+            // SAFETY: In an RCU read section; the namespace is valid as it is borrowed.
+            let pid = unsafe { bindings::find_ge_pid(number, namespace.as_ptr()) };
+            let Some(pid) = NonNull::new(pid) else {
+                return Ok(None);
+            };
+            // SAFETY: Both are valid, the pid as long as the section lasts.
+            number = unsafe { bindings::pid_nr_ns(pid.as_ptr(), namespace.as_ptr()) };
+            // SAFETY: It was found in this section.
+            if let Some(process) = unsafe { Self::of(pid) } {
+                return Ok(Some((number, process)));
+            }
+            // Not a process but a thread, or one that is on its way out.
+            drop(section);
+            sched::yield_unless_killed_or_frozen()?;
+            let Some(next) = number.checked_add(1) else {
+                return Ok(None);
+            };
+            number = next;
+        }
+    }
+
+    /// The process that bears `number` in `namespace`. The numbers of other threads than a process's
+    /// first are not found.
+    pub fn find_in(namespace: &PidNamespace, number: i32) -> Option<Self> {
+        let _section = rcu::read_lock();
+        // SAFETY: In an RCU read section; the namespace is valid as it is borrowed.
+        let pid = NonNull::new(unsafe { sys::find_pid_ns(number, namespace.as_ptr()) })?;
+        // SAFETY: It was found in this section.
+        unsafe { Self::of(pid) }
+    }
+
+    /// The process whose number this is.
+    ///
+    /// # Safety
+    ///
+    /// `pid` was found in this RCU read section.
+    unsafe fn of(pid: NonNull<bindings::pid>) -> Option<Self> {
+        // SAFETY: By this function's requirements.
+        let leader = unsafe { bindings::pid_task(pid.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
+        // SAFETY: As above; the `ARef` takes a reference of its own.
+        NonNull::new(leader).map(|leader| Self(ARef::from(unsafe { leader.cast::<Task>().as_ref() })))
+    }
+
+    /// Its number in `namespace`; `None` if it cannot be seen from there.
+    pub fn number_in(&self, namespace: &PidNamespace) -> Option<u32> {
+        // SAFETY: Both pointers are valid, by the references.
+        let number = unsafe {
+            bindings::__task_pid_nr_ns(
+                self.0.as_ptr(),
+                bindings::pid_type_PIDTYPE_TGID,
+                namespace.as_ptr(),
+            )
+        };
+        u32::try_from(number).ok().filter(|&number| number != 0)
+    }
+
+    /// The thread by which it was found.
+    pub fn as_ptr(&self) -> *mut bindings::task_struct {
+        self.0.as_ptr()
+    }
+
+    /// The name of that thread.
+    pub fn comm(&self) -> Comm {
+        // SAFETY: The task is valid.
+        unsafe { Comm::of(self.0.as_ptr()) }
+    }
+
+    /// Its address space without asking whether the current task may look into it; `None` for a kernel
+    /// thread, and for a process that has ended.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sched::yield_unless_killed_or_frozen`].
+    pub fn space(&self) -> Result<Option<ARef<Mm>>> {
+        match mm_of(&self.0) {
+            Some(mm) => Ok(Some(mm)),
+            None => Ok(self.first_owner()?.map(|(_, mm)| mm)),
+        }
+    }
+
+    /// [`access`](Self::access) by the credentials alone, without waiting for an exec: `None` if one
+    /// is under way. Whoever works with another's credentials must not be taken for the process itself,
+    /// which may be another program by now.
+    ///
+    /// # Errors
+    ///
+    /// [`EPERM`]; those of [`sched::yield_unless_killed_or_frozen`].
+    pub fn try_access(&self) -> Result<Option<Option<ARef<Mm>>>> {
+        // SAFETY: The task is valid, and with it its `signal_struct`.
+        if unsafe { sys::kx_exec_trylock(self.0.as_ptr()) } == 0 {
+            return Ok(None);
+        }
+        let found = self.owned_if(may_inspect_as);
+        // SAFETY: Locked above by the current task.
+        unsafe { sys::kx_exec_unlock(self.0.as_ptr()) };
+        found.map(Some)
+    }
+
     /// Its address space, if the current task may look into it as ptrace defines it for reading:
     /// it is of the same process, or of the same user and group and the target may dump core, or
     /// else has `CAP_SYS_PTRACE`. Security modules are not asked.
@@ -59,20 +168,21 @@ impl Target {
     pub fn access(&self) -> Result<Option<ARef<Mm>>> {
         // SAFETY: The task is valid, and with it its `signal_struct`.
         to_result(unsafe { sys::kx_exec_lock(self.0.as_ptr()) })?;
-        let found = self.owned_if_allowed();
+        let found = self.owned_if(may_inspect);
         // SAFETY: Locked above by the current task.
         unsafe { sys::kx_exec_unlock(self.0.as_ptr()) };
         found
     }
 
-    /// [`access`](Self::access), for whom holds the `exec_update_lock`.
-    fn owned_if_allowed(&self) -> Result<Option<ARef<Mm>>> {
+    /// Its address space, if the thread that has it is `allowed` to be looked into; for whom holds the
+    /// `exec_update_lock`.
+    fn owned_if(&self, allowed: impl FnOnce(&Task) -> bool) -> Result<Option<ARef<Mm>>> {
         let (other, mm) = match mm_of(&self.0) {
             Some(mm) => (None, Some(mm)),
             None => self.first_owner()?.unzip(),
         };
         let judged = other.as_deref().unwrap_or(&self.0);
-        if may_inspect(judged) {
+        if allowed(judged) {
             Ok(mm)
         } else {
             Err(EPERM)
@@ -156,9 +266,13 @@ fn stack_pointer(thread: &Task, mm: &Mm) -> Option<u64> {
 fn may_inspect(thread: &Task) -> bool {
     let current = kernel::current!();
     // SAFETY: Both tasks are valid, and with them their `signal_struct`s, which are only compared.
-    if unsafe { sys::kx_is_same_process(thread.as_ptr(), current.as_ptr()) } != 0 {
-        return true;
-    }
+    let is_same = unsafe { sys::kx_is_same_process(thread.as_ptr(), current.as_ptr()) } != 0;
+    is_same || may_inspect_as(thread)
+}
+
+/// The same for whom is not of the process itself.
+fn may_inspect_as(thread: &Task) -> bool {
+    let current = kernel::current!();
     let _section = rcu::read_lock();
     // SAFETY: Both tasks are valid. The current task's credentials change by its own doing only,
     // those of others are freed after this RCU read section, and either has a namespace. So has

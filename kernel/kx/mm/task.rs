@@ -51,7 +51,7 @@ impl Comm {
     /// # Safety
     ///
     /// `task` is valid during the call.
-    unsafe fn of(task: *mut bindings::task_struct) -> Self {
+    pub(crate) unsafe fn of(task: *mut bindings::task_struct) -> Self {
         // SAFETY: By this function's requirements; the array is as long. It may change while it is
         // read, as for all readers in the kernel.
         let mut comm = unsafe {
@@ -256,6 +256,13 @@ pub fn with_current_namespace<T>(view: impl FnOnce(&PidNamespace) -> Result<T>) 
 pub fn is_administrator() -> bool {
     // SAFETY: Only looks at the current task's credentials.
     unsafe { bindings::capable(bindings::CAP_SYS_ADMIN as c_int) }
+}
+
+/// Whether the current task may look into all processes (`CAP_SYS_PTRACE` in the initial user
+/// namespace).
+pub fn may_trace_all() -> bool {
+    // SAFETY: Only looks at the current task's credentials.
+    unsafe { bindings::capable(bindings::CAP_SYS_PTRACE as c_int) }
 }
 
 /// Whether the current task may watch what others do (`CAP_PERFMON` or `CAP_SYS_ADMIN` in the

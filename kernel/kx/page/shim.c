@@ -85,13 +85,107 @@ unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr, unsigned lon
 	return slot;
 }
 
+/* entry.rs: what is known of the frame behind an entry, whose lock is held. */
+
+static_assert(IS_ENABLED(CONFIG_PAGE_MAPCOUNT));
+
+static u64 flag_facts(const struct folio *folio)
+{
+	u64 facts = KX_FACT_KNOWN;
+
+	if (folio_test_anon(folio))
+		facts |= KX_FACT_ANONYMOUS;
+	if (folio_test_swapbacked(folio))
+		facts |= KX_FACT_SWAP_BACKED;
+	if (folio_test_ksm(folio))
+		facts |= KX_FACT_KSM;
+	if (folio_test_dirty(folio))
+		facts |= KX_FACT_DIRTY;
+	if (folio_test_referenced(folio) || folio_test_young(folio))
+		facts |= KX_FACT_REFERENCED;
+	if (folio_test_large(folio))
+		facts |= KX_FACT_LARGE;
+	return facts;
+}
+
+/*
+ * How many entries map @page, for one that is mapped. Who holds the only
+ * reference to its folio is the only one, whatever the counts say meanwhile.
+ */
+static unsigned int map_count(const struct page *page, const struct folio *folio)
+{
+	int count;
+
+	if (folio_ref_count(folio) == 1)
+		return 1;
+	count = atomic_read(&page->_mapcount) + 1;
+	if (page_mapcount_is_type(count))
+		count = 0;
+	if (folio_test_large(folio))
+		count += folio_entire_mapcount(folio);
+	return max(count, 0);
+}
+
+/* The frame of an entry that is not present: where it is cannot be told until it has arrived. */
+static u64 leaf_facts(softleaf_t leaf)
+{
+	struct folio *folio;
+
+	if (softleaf_is_hwpoison(leaf) || !softleaf_has_pfn(leaf))
+		return 0;
+	folio = page_folio(softleaf_to_page(leaf));
+	if (softleaf_is_device_private(leaf))
+		return flag_facts(folio) | map_count(softleaf_to_page(leaf), folio);
+	return flag_facts(folio) | KX_FACT_UNSETTLED;
+}
+
+static u64 pte_facts(pte_t pte)
+{
+	struct page *page;
+
+	if (pte_none(pte) || (pte_present(pte) && pte_special(pte)))
+		return 0;
+	if (!pte_present(pte))
+		return leaf_facts(softleaf_from_pte(pte));
+	page = pte_page(pte);
+	return flag_facts(page_folio(page)) | map_count(page, page_folio(page));
+}
+
+/* Returns for how many pages the facts are: all of them, or one if all have the same. */
+static unsigned int pmd_facts(pmd_t pmd, u64 *facts)
+{
+	struct folio *folio;
+	struct page *page;
+	unsigned int i;
+
+	*facts = 0;
+	if (pmd_none(pmd) || (pmd_present(pmd) && pmd_special(pmd)))
+		return 1;
+	if (!pmd_present(pmd)) {
+		*facts = leaf_facts(softleaf_from_pmd(pmd));
+		return 1;
+	}
+	page = pmd_page(pmd);
+	folio = page_folio(page);
+	*facts = flag_facts(folio) | map_count(page, folio);
+	if (folio_ref_count(folio) == 1 ||
+	    folio_large_mapcount(folio) == folio_entire_mapcount(folio))
+		return 1;
+	for (i = 1; i < HPAGE_PMD_NR; i++)
+		facts[i] = flag_facts(folio) | map_count(page + i, folio);
+	return HPAGE_PMD_NR;
+}
+
+/* walk.rs */
+
 /*
  * RCU keeps the table's page from being freed by those who do so with the mmap
  * lock held for read; its lock and the second look make sure that it is still
- * the table of this address.
+ * the table of this address. What it maps stays mapped under that lock, and so
+ * are its frames what the facts say.
  */
 int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 seen,
-		  u64 *entries, unsigned int count)
+		  u64 *entries, u64 *facts, unsigned int count)
 {
 	unsigned long next;
 	pmd_t pmd = __pmd(seen);
@@ -115,38 +209,58 @@ int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 seen,
 	lock = pte_lockptr(mm, &pmd);
 	spin_lock(lock);
 	same = pmd_same(pmd, pmdp_get_lockless(pmdp));
-	if (likely(same))
-		for (i = 0; i < count; i++)
-			entries[i] = pte_val(ptep_get(pte + i));
+	for (i = 0; same && i < count; i++)
+		entries[i] = pte_val(ptep_get(pte + i));
+	for (i = 0; same && facts && i < count; i++)
+		facts[i] = pte_facts(__pte(entries[i]));
 	spin_unlock(lock);
 	rcu_read_unlock();
 	return same;
 }
 
-static int is_resident(softleaf_t leaf)
+/* Facts of the pages behind the leaf @seen, if it is still there; room for HPAGE_PMD_NR is wanted. */
+int kx_pmd_facts(struct mm_struct *mm, unsigned long addr, u64 seen, u64 *facts,
+		 unsigned int *count)
 {
-	return softleaf_is_migration(leaf) || softleaf_is_device_private(leaf) ||
-	       softleaf_is_device_exclusive(leaf);
+	unsigned long next;
+	spinlock_t *lock;
+	bool corrupt;
+	pmd_t *pmdp;
+	pud_t pud;
+	int same;
+
+	pmdp = find_pmd(mm, addr, addr + PAGE_SIZE, &next, &pud, &corrupt);
+	if (unlikely(!pmdp))
+		return 0;
+	lock = pmd_lock(mm, pmdp);
+	same = pmd_same(__pmd(seen), pmdp_get_lockless(pmdp));
+	if (same)
+		*count = pmd_facts(__pmd(seen), facts);
+	spin_unlock(lock);
+	return same;
 }
 
-int kx_pte_is_resident(u64 value)
+/* entry.rs */
+
+static unsigned int absent(softleaf_t leaf)
 {
-	return is_resident(softleaf_from_pte(__pte(value)));
+	if (softleaf_is_swap(leaf))
+		return KX_SWAPPED;
+	if (softleaf_is_migration(leaf))
+		return KX_MOVING;
+	if (softleaf_is_device_private(leaf) || softleaf_is_device_exclusive(leaf))
+		return KX_IN_DEVICE;
+	return KX_NOTHING;
 }
 
-int kx_pmd_is_resident(u64 value)
+unsigned int kx_pte_absent(u64 value)
 {
-	return is_resident(softleaf_from_pmd(__pmd(value)));
+	return absent(softleaf_from_pte(__pte(value)));
 }
 
-int kx_pte_is_moving(u64 value)
+unsigned int kx_pmd_absent(u64 value)
 {
-	return softleaf_is_migration(softleaf_from_pte(__pte(value)));
-}
-
-int kx_pmd_is_moving(u64 value)
-{
-	return softleaf_is_migration(softleaf_from_pmd(__pmd(value)));
+	return absent(softleaf_from_pmd(__pmd(value)));
 }
 
 u64 kx_pfn_mask(void)

@@ -3,6 +3,7 @@
 #ifndef KX_PAGE_SHIM_H
 #define KX_PAGE_SHIM_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 
 struct mm_struct;
@@ -20,12 +21,31 @@ enum kx_slot {
 unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr, unsigned long end,
 			  unsigned long *next, u64 *values, unsigned int *count);
 int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 pmd,
-		  u64 *entries, unsigned int count);
-int kx_pte_is_resident(u64 value);
-int kx_pmd_is_resident(u64 value);
-int kx_pte_is_moving(u64 value);
-int kx_pmd_is_moving(u64 value);
+		  u64 *entries, u64 *facts, unsigned int count);
+int kx_pmd_facts(struct mm_struct *mm, unsigned long addr, u64 pmd, u64 *facts,
+		 unsigned int *count);
+
+/* entry.rs */
+enum kx_absent {
+	KX_SWAPPED,	/* memory in swap */
+	KX_MOVING,	/* a page on its way to another frame */
+	KX_IN_DEVICE,	/* a page in a device, or lent to one */
+	KX_NOTHING,	/* a marker, or a poisoned page */
+};
+
+unsigned int kx_pte_absent(u64 value);
+unsigned int kx_pmd_absent(u64 value);
 u64 kx_pfn_mask(void);
+
+/* The bits of model::snapshot::Facts, above a map count of 32 bits. */
+#define KX_FACT_KNOWN		BIT_ULL(32)
+#define KX_FACT_ANONYMOUS	BIT_ULL(33)
+#define KX_FACT_SWAP_BACKED	BIT_ULL(34)
+#define KX_FACT_KSM		BIT_ULL(35)
+#define KX_FACT_DIRTY		BIT_ULL(36)
+#define KX_FACT_REFERENCED	BIT_ULL(37)
+#define KX_FACT_LARGE		BIT_ULL(38)
+#define KX_FACT_UNSETTLED	BIT_ULL(39)
 
 /* table.rs */
 #define KX_TABLE_ENTRIES 512

@@ -21,12 +21,18 @@ extern "C" {
         addr: ffi::c_ulong,
         pmd: u64,
         entries: *mut u64,
+        facts: *mut u64,
         count: ffi::c_uint,
     ) -> ffi::c_int;
-    pub(crate) fn kx_pte_is_resident(value: u64) -> ffi::c_int;
-    pub(crate) fn kx_pmd_is_resident(value: u64) -> ffi::c_int;
-    pub(crate) fn kx_pte_is_moving(value: u64) -> ffi::c_int;
-    pub(crate) fn kx_pmd_is_moving(value: u64) -> ffi::c_int;
+    pub(crate) fn kx_pmd_facts(
+        mm: *mut bindings::mm_struct,
+        addr: ffi::c_ulong,
+        pmd: u64,
+        facts: *mut u64,
+        count: *mut ffi::c_uint,
+    ) -> ffi::c_int;
+    pub(crate) fn kx_pte_absent(value: u64) -> ffi::c_uint;
+    pub(crate) fn kx_pmd_absent(value: u64) -> ffi::c_uint;
     pub(crate) fn kx_pfn_mask() -> u64;
     pub(crate) fn kx_paging_levels() -> ffi::c_uint;
     pub(crate) fn kx_copy_top_table(
@@ -42,3 +48,8 @@ pub(crate) const KX_HOLE: ffi::c_uint = 0;
 pub(crate) const KX_TABLE: ffi::c_uint = 1;
 pub(crate) const KX_PMD: ffi::c_uint = 2;
 pub(crate) const KX_CORRUPT: ffi::c_uint = 4;
+
+/// `enum kx_absent` of `shim.h`.
+pub(crate) const KX_SWAPPED: ffi::c_uint = 0;
+pub(crate) const KX_MOVING: ffi::c_uint = 1;
+pub(crate) const KX_IN_DEVICE: ffi::c_uint = 2;

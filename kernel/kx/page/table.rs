@@ -6,10 +6,7 @@
 //! The top-level table lives as long as the address space has users. Its entries of the kernel's
 //! half may be filled in meanwhile; each is read in one piece.
 
-use crate::{
-    sys,
-    walk::{self, Table},
-};
+use crate::{entry::pfn_mask, sys, walk::Table};
 use kernel::{ffi::c_ulong, mm::virt::flags, prelude::*};
 use kx_base::sched;
 use kx_mm::mm::{MmWithUser, ReadGuard};
@@ -129,7 +126,7 @@ fn try_path(guard: &ReadGuard<'_>, address: usize, table: &mut Table) -> Result<
         };
         let entry = TableEntry { value, level };
         *slot = Some(entry);
-        if !matches!(entry.target(walk::pfn_mask()), Target::Table(_)) {
+        if !matches!(entry.target(pfn_mask()), Target::Table(_)) {
             break;
         }
     }

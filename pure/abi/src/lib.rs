@@ -12,4 +12,5 @@
 pub mod ioctl;
 pub mod kshram;
 pub mod memuse;
+pub mod pagelens;
 pub mod pf_stat;

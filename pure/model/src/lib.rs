@@ -27,6 +27,7 @@ pub mod pf_stat;
 pub mod pte;
 pub mod quota;
 pub mod rw_lock;
+pub mod snapshot;
 pub mod sort;
 pub mod table;
 pub mod text;

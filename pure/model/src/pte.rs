@@ -2,7 +2,7 @@
 //! What a page-table entry of x86-64 Linux says, from its 64 bits alone.
 //!
 //! Only present entries are decoded. What a non-present one means depends on the kernel's
-//! configuration; the kernel says it.
+//! configuration; the kernel says it, as an [`Absent`].
 
 /// Pages of 4 KiB that an entry of a page table maps.
 pub const PAGES_PER_PTE: u64 = 1;
@@ -13,11 +13,15 @@ pub const PAGES_PER_PUD: u64 = 512 * 512;
 
 const PRESENT: u64 = 1;
 const RW: u64 = 1 << 1;
+const ACCESSED: u64 = 1 << 5;
+const DIRTY: u64 = 1 << 6;
 /// On a leaf above the lowest level. On the lowest level the bit belongs to the memory type.
 const PSE: u64 = 1 << 7;
 /// Means "global" in a present entry.
 const PROTNONE: u64 = 1 << 8;
 const SPECIAL: u64 = 1 << 9;
+/// Where the kernel keeps "dirty" of what may not be written, as a shadow stack would have that bit.
+const SAVED_DIRTY: u64 = 1 << 58;
 
 /// The level at which an entry is a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,27 @@ impl Level {
             Self::Pmd => PAGES_PER_PMD,
             Self::Pud => PAGES_PER_PUD,
         }
+    }
+}
+
+/// What an entry that is neither empty nor present stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// Memory that is in swap.
+    Swapped,
+    /// A page on its way to another frame: the entry will soon map that one.
+    Moving,
+    /// A page in a device, or lent to one, perhaps for ever.
+    InDevice,
+    /// No memory: a marker, or a poisoned page.
+    Nothing,
+}
+
+impl Absent {
+    /// Whether the resident set counts it.
+    #[inline]
+    pub const fn is_in_rss(self) -> bool {
+        matches!(self, Self::Moving | Self::InDevice)
     }
 }
 
@@ -88,6 +113,18 @@ impl Entry {
     #[inline]
     pub const fn is_writable(self) -> bool {
         self.value & RW != 0
+    }
+
+    /// Whether the processor has used it since that was asked last.
+    #[inline]
+    pub const fn is_accessed(self) -> bool {
+        self.value & ACCESSED != 0
+    }
+
+    /// Whether it was written through.
+    #[inline]
+    pub const fn is_dirty(self) -> bool {
+        self.value & (DIRTY | SAVED_DIRTY) != 0
     }
 
     /// The number of the first frame of a present entry. `pfn_mask` says which bits of an entry

@@ -70,6 +70,18 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// `/dev/pagelens` refused something.
+    #[error("/dev/pagelens: {source}")]
+    Device {
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// An answer of `/dev/pagelens`, or one that was kept, that does not have the documented form.
+    #[error("the answer is not understood: {why}")]
+    Record {
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A module could not be loaded or unloaded, or refused what it was asked.
     #[error("{module}: {source}{}", module_hint(.source))]
     Module {

@@ -6,6 +6,8 @@
 //! `memory_info`; [`proc`] computes the figures from `/proc` alone, slowly, and says
 //! where `/proc` cannot know (see [`proc::Survey`]). [`Source`] picks one of them.
 //!
+//! [`device`] speaks with `/dev/pagelens`, which answers for all processes at once.
+//!
 //! [`layout`] does the same for how one process's address space is laid out, from the log
 //! lines of the module `vm_layout`, which it loads, or from `/proc`.
 //! [`pf_stat`] speaks the system calls of the module of that name: copy-on-write faults.
@@ -18,6 +20,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod device;
 mod error;
 mod kmsg;
 pub mod kshram;

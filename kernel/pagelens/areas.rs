@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The areas of a memory, as a walk comes to them.
+
+use abi::pagelens::{
+    Header, Name, Sums, Vma, KIND_NAME, KIND_VMA, NAME_CUT, NAME_MAX, VMA_CHANGED, VMA_FRAMES,
+    VMA_LOCKED, WITH_NAMES, WITH_VMAS,
+};
+use kernel::{page::PAGE_SIZE, prelude::*};
+use kx_base::charged;
+use kx_census::facts;
+use kx_dev::stream::Buffer;
+use kx_mm::{layout, mm::VmaRef};
+use kx_page::{
+    entry::absent,
+    walk::{Leaves, Step, Visitor},
+};
+use model::snapshot::{add_all, Tally, Traits};
+
+/// Bytes for which there must be room before a walk comes to an area: the rest of the one before it may
+/// have to be told first.
+const ROOM: usize = 2 * size_of::<Vma>() + size_of::<Name>() + NAME_MAX;
+
+/// The sums of a memory, and of the area at hand.
+pub(crate) struct Areas {
+    /// `WITH_…`.
+    flags: u32,
+    /// The number of the memory.
+    memory: u64,
+    tally: Tally,
+    /// The area at hand, if the walk is within one, and how much of it the walk will see.
+    area: Option<(Vma, u64)>,
+    name: KBox<[u8; PAGE_SIZE]>,
+    sums: Sums,
+    is_changed: bool,
+}
+
+impl Areas {
+    pub(crate) fn new(flags: u32) -> Result<Self> {
+        Ok(Self {
+            flags,
+            memory: 0,
+            tally: Tally::default(),
+            area: None,
+            name: KBox::new([0; PAGE_SIZE], charged::flags())?,
+            sums: Sums::default(),
+            is_changed: false,
+        })
+    }
+
+    /// Starts anew, for a memory.
+    pub(crate) fn begin(&mut self, memory: u64) {
+        self.memory = memory;
+        self.area = None;
+        self.sums = Sums::default();
+        self.is_changed = false;
+    }
+
+    /// The sums of the memory, and whether an area was changed while it was looked at.
+    pub(crate) fn sums(&self) -> (Sums, bool) {
+        (self.sums, self.is_changed)
+    }
+
+    /// What takes down what a walk finds, and tells areas to `out`.
+    pub(crate) fn visit<'a>(&'a mut self, out: &'a mut Buffer) -> Visit<'a> {
+        Visit { areas: self, out }
+    }
+}
+
+/// A walk's visitor, for one stretch.
+pub(crate) struct Visit<'a> {
+    areas: &'a mut Areas,
+    out: &'a mut Buffer,
+}
+
+impl Visit<'_> {
+    /// Tells what there is of the area within which the walk ended before it came to its end.
+    pub(crate) fn end(&mut self) {
+        if self.areas.area.is_some() {
+            self.leave(true);
+        }
+    }
+
+    /// Tells the name of an area, if it has one and that is asked for.
+    fn tell_name(&mut self, vma: &VmaRef) {
+        if self.areas.flags & WITH_NAMES == 0 {
+            return;
+        }
+        let name = layout::vma_name(vma, &mut self.areas.name);
+        let (name, flags) = match name {
+            Ok([]) => return,
+            Ok(name) => (name, 0),
+            Err(_) => (&[][..], NAME_CUT),
+        };
+        // The first 0 byte ends it.
+        let len = (size_of::<Name>() + name.len() + 1).next_multiple_of(size_of::<u64>());
+        let header = Header {
+            len: len as u32,
+            kind: KIND_NAME,
+            flags,
+        };
+        let rest = len.saturating_sub(size_of::<Name>() + name.len());
+        // There is room: `wants` saw to it.
+        let _ = self.out.push(&Name { header });
+        let _ = self.out.push_padded(name, rest);
+    }
+}
+
+impl Visitor for Visit<'_> {
+    fn prepare(&mut self) -> Result {
+        Ok(())
+    }
+
+    fn wants(&mut self, vma: &VmaRef, from: usize) -> Option<bool> {
+        let with_vmas = self.areas.flags & WITH_VMAS != 0;
+        if with_vmas && self.out.room() < ROOM {
+            return None;
+        }
+        if with_vmas {
+            self.tell_name(vma);
+        }
+        let mut area = facts::area(vma);
+        area.memory = self.areas.memory;
+        let size = area.end.saturating_sub(from as u64);
+        if from as u64 != area.start {
+            // What became of one that was seen in part.
+            area.header.flags = VMA_CHANGED;
+        }
+        self.areas.tally.begin(Traits {
+            is_locked: area.traits & VMA_LOCKED != 0,
+            has_frames: area.traits & VMA_FRAMES != 0,
+        });
+        self.areas.area = Some((area, size));
+        Some(true)
+    }
+
+    fn visit(&mut self, _vma: &VmaRef, leaves: Leaves<'_>) -> Step {
+        let tally = &mut self.areas.tally;
+        leaves.each(|entry, facts, pages| tally.add(entry, facts, pages, absent));
+        Step::Continue
+    }
+
+    fn corrupt(&mut self, pages: u64) {
+        self.areas.tally.corrupt(pages);
+    }
+
+    fn not_walked(&mut self, pages: u64) {
+        self.areas.tally.not_walked(pages);
+    }
+
+    fn leave(&mut self, is_changed: bool) {
+        let Some((mut area, size)) = self.areas.area.take() else {
+            return;
+        };
+        area.sums = self.areas.tally.finish(size);
+        add_all(&mut self.areas.sums, &area.sums);
+        if is_changed {
+            area.header.flags = VMA_CHANGED;
+        }
+        self.areas.is_changed |= area.header.flags & VMA_CHANGED != 0;
+        if self.areas.flags & WITH_VMAS != 0 {
+            area.header.len = size_of::<Vma>() as u32;
+            area.header.kind = KIND_VMA;
+            // There is room: `wants` saw to it, for an area before this one too.
+            let _ = self.out.push(&area);
+        }
+    }
+}
