@@ -21,7 +21,7 @@ use kx_page::{
 };
 use model::{
     group::{candidate, group, unite},
-    memory_info::Figures,
+    memory_info::{Figures, Look},
     pte::{Entry, Level, PAGES_PER_PMD},
     sort::Pacer,
 };
@@ -38,6 +38,8 @@ const UNITE_AT: usize = 1 << 18;
 const WAITING: u64 = 40_000_000_000;
 /// but this at least: four milliseconds.
 const LEAST_WAITING: u64 = 4_000_000;
+/// Waiting for so many nanoseconds takes as long as a unit of work.
+const WAITING_PER_WORK: u64 = 1000;
 /// More cannot be sorted.
 const MAX: usize = u32::MAX as usize;
 
@@ -64,18 +66,6 @@ pub(crate) struct Pages<'a> {
 
 /// What a step of a walk counts for: most of the steps are copies of a table.
 const STEP_WORK: u64 = 8;
-
-/// The figures of a name.
-pub(crate) struct Outcome {
-    pub(crate) figures: Figures,
-    /// How often a page was freed or moved meanwhile. Those that moved may be missing among the
-    /// duplicates.
-    pub(crate) unsettled: u64,
-    /// Address spaces whose mmap lock could not be had in time, or which had no end.
-    pub(crate) left_out: u64,
-    /// How much work it was.
-    pub(crate) work: u64,
-}
 
 impl<'a> Pages<'a> {
     pub(crate) fn new(memory: &'a MachineFrames) -> Result<Self> {
@@ -114,6 +104,7 @@ impl<'a> Pages<'a> {
         let walked = walk::walk_while(pin, &mut patience, table, self)?;
         let waited = share.saturating_sub(patience.left());
         self.waiting = self.waiting.saturating_sub(waited);
+        self.work = self.work.saturating_add(waited / WAITING_PER_WORK);
         self.longest_lock = walked.longest_lock.max(self.longest_lock);
         match walked.end {
             End::Whole => self.figures.total = self.figures.total.saturating_add(total),
@@ -127,7 +118,7 @@ impl<'a> Pages<'a> {
     }
 
     /// Compares the candidates of the name; returns its figures and starts anew.
-    pub(crate) fn finish(&mut self) -> Result<Outcome> {
+    pub(crate) fn finish(&mut self) -> Result<Look> {
         let mut pacer = Pacer::new(sched::yield_unless_killed_or_frozen);
         let found = group(
             &mut self.candidates,
@@ -140,7 +131,7 @@ impl<'a> Pages<'a> {
         let mut figures = core::mem::take(&mut self.figures);
         figures.may_be_shared = found.frames;
         figures.nb_group = found.groups;
-        Ok(Outcome {
+        Ok(Look {
             figures,
             unsettled: core::mem::take(&mut self.moving).saturating_add(found.lost),
             left_out: core::mem::take(&mut self.left_out),

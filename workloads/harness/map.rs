@@ -271,14 +271,14 @@ impl Map {
         usize::try_from(done).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Fills the mapping with what a file begins with, in one call of `pread`.
+    /// Fills the mapping with what a descriptor gives, in one call of `read`.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub fn read_from(&mut self, file: &File) -> io::Result<usize> {
         let (fd, to) = (file.as_raw_fd(), self.start.as_ptr().cast());
         // SAFETY: By the invariant and `&mut self` nobody refers to the memory.
-        let done = unsafe { libc::pread(fd, to, self.length, 0) };
+        let done = unsafe { libc::read(fd, to, self.length) };
         usize::try_from(done).map_err(|_| io::Error::last_os_error())
     }
 

@@ -35,6 +35,7 @@
 //! | `protect` | makes the writable private memory read-only |
 //! | `drop` | unmaps it |
 //! | `halve` | gives a page of each read-only part other permissions, so that huge pages are mapped by small entries |
+//! | `churn:N` | from now on a thread takes the right to write to N more pages away and gives it back, without rest |
 //! | `fork` | leaves a child that sleeps; answers its pid |
 //! | `forkas:NAME` | the same, under another name |
 //! | `views:PATH:N` | maps a file N times for reading and writing, and reads it through each |
@@ -122,6 +123,7 @@ impl Holder {
             "protect" => self.protect()?,
             "drop" => self.drop_all()?,
             "halve" => self.halve()?,
+            "churn" => churn(number(rest)?)?,
             "fork" => return process::fork(process::sleep_for_ever).map(Some),
             "forkas" => return process::fork(|| sleep_as(rest)).map(Some),
             "views" => self.views(rest)?,
@@ -262,6 +264,20 @@ fn threads(count: usize) -> Result<()> {
             .stack_size(64 << 10)
             .spawn(process::sleep_for_ever)?;
     }
+    Ok(())
+}
+
+/// The more pages, the longer the mmap lock is held for changes at a time.
+fn churn(pages: usize) -> Result<()> {
+    let mut map = Map::anonymous(pages, false)?;
+    map.advise(Advice::LinuxNoHugepage)?;
+    map.touch_by_writing();
+    std::thread::Builder::new().spawn(move || -> Result<()> {
+        loop {
+            map.protect(MprotectFlags::READ)?;
+            map.protect(MprotectFlags::READ | MprotectFlags::WRITE)?;
+        }
+    })?;
     Ok(())
 }
 

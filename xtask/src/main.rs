@@ -17,6 +17,7 @@ mod circles;
 mod cli;
 mod demo;
 mod experiments;
+mod frames;
 mod guest;
 mod host;
 mod ide;

@@ -7,7 +7,9 @@
 
 use crate::lockless::Shared;
 use core::{mem::offset_of, ops::Deref};
+use kernel::prelude::*;
 use kx_mm::task::Comm;
+use pin_init::init_from_closure;
 
 /// See the module's documentation; `struct kx_fast_counter`, and behind it what C does not know.
 #[repr(C, align(64))]
@@ -20,12 +22,22 @@ pub(crate) struct FastCounter {
 const _: () = assert!(offset_of!(FastCounter, counts) == 16 && size_of::<Shared>() == 8);
 
 impl FastCounter {
-    /// A closed fast counter of the programs of this name.
-    pub(crate) fn new(comm: Comm) -> Self {
-        Self {
-            comm,
-            counts: Default::default(),
-        }
+    /// A closed fast counter of the programs of this name. It is made where it will lie: it is larger than a
+    /// frame of the stack may be.
+    pub(crate) fn new(comm: Comm) -> impl Init<Self> {
+        let make = move |slot: *mut Self| {
+            // SAFETY: `slot` is memory for a fast counter, which is a name, words that are valid when they are
+            // 0, and room between them; and nobody else's yet.
+            let counter = unsafe {
+                slot.write_bytes(0, 1);
+                &mut *slot
+            };
+            counter.comm = comm;
+            counter.counts.close_zeroed();
+            Ok(())
+        };
+        // SAFETY: After the closure the slot holds a fast counter. It never fails, and it may be moved.
+        unsafe { init_from_closure(make) }
     }
 
     /// The programs' name.

@@ -87,7 +87,7 @@ impl Program {
         let generation = Generation::new()?;
         Arc::pin_init(
             pin_init!(Self {
-                counter: FastCounter::new(comm),
+                counter <- FastCounter::new(comm),
                 lost: Atomic::new(0),
                 generation <- new_raw_lock!(generation, "kx::cow generation"),
             }),

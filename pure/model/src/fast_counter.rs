@@ -95,6 +95,15 @@ impl<W: Word> Default for FastCounter<W> {
 }
 
 impl<W: Word> FastCounter<W> {
+    /// Makes a closed fast counter, where it lies, of one whose words are all 0 and which nobody has yet. The
+    /// stack of a kernel has no room to make one there.
+    pub fn close_zeroed(&self) {
+        for entry in self.sets.iter().flatten() {
+            entry.start.put(CLOSED);
+        }
+        self.generation.put(PAUSED);
+    }
+
     /// From now on only members of this generation, which is not 0 and has none yet, are counted; what
     /// was there is forgotten.
     ///
@@ -228,5 +237,29 @@ impl<W: Word> AreaCopies<W> {
         let opening = (self.copies.peek() & !COPIES).wrapping_add(COPIES + 1);
         // The exchange orders: who reads the new word finds the entry closed, or what came after.
         self.copies.exchange(opening) & COPIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicU64;
+
+    fn words(counter: &FastCounter<AtomicU64>) -> Vec<u64> {
+        let entries = counter.sets.iter().flatten();
+        let entries = entries.flat_map(|entry| [&entry.start, &entry.copies]);
+        let all = [&counter.generation, &counter.open].into_iter().chain(entries);
+        all.chain(&counter.misses).map(Word::peek).collect()
+    }
+
+    #[test]
+    fn a_zeroed_counter_becomes_a_closed_one() {
+        let counter = FastCounter::default();
+        for entry in counter.sets.iter().flatten() {
+            entry.start.put(0);
+        }
+        assert!(words(&counter).iter().all(|word| *word == 0));
+        counter.close_zeroed();
+        assert_eq!(words(&counter), words(&FastCounter::default()));
     }
 }

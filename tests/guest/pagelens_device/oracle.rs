@@ -235,7 +235,7 @@ fn pages_in_swap_are_told() -> Result<()> {
 fn merged_pages_are_told() -> Result<()> {
     let holder = holder(&["rw:bb:100", "mergeable"])?;
     let ksm = Ksm::run()?;
-    wait_until("KSM has merged", || Ok(ksm.merged()?.1 >= 90))?;
+    wait_until("KSM has merged", || Ok(ksm.merged()?.0 >= 90))?;
     holder.stop()?;
     let pid = holder.pid();
     let space = Loaded::new()?.memory_of(pid)?;

@@ -127,7 +127,7 @@ fn processes_of_a_pid_namespace_are_told_under_the_askers_numbers() -> Result<()
     let loaded = Loaded::new()?;
     let mut unshared = Running::start(
         Command::new("unshare")
-            .args(["-p", "-f", "sh", "-c", "sleep 1000 & sleep 1000"])
+            .args(["-p", "-f", "sh", "-c", "sleep 1000 & sleep 1000; true"])
             .stdout(Stdio::null()),
     )?;
     let parent = unshared.pid();

@@ -65,7 +65,7 @@ fn answers_are_abandoned_and_the_module_goes_and_comes_in_a_storm() -> Result<()
             })?;
             let mut piece = vec![0; random.usize(4500..100_000)];
             for _ in 0..random.usize(0..4) {
-                ensure!(answer.file().read(&mut piece)? > 0, "round {round}");
+                let _ = answer.file().read(&mut piece)?;
             }
         }
         drop(device);
