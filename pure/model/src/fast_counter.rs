@@ -242,19 +242,23 @@ impl<W: Word> AreaCopies<W> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
     use core::sync::atomic::AtomicU64;
+    use std::vec::Vec;
 
     fn words(counter: &FastCounter<AtomicU64>) -> Vec<u64> {
         let entries = counter.sets.iter().flatten();
         let entries = entries.flat_map(|entry| [&entry.start, &entry.copies]);
-        let all = [&counter.generation, &counter.open].into_iter().chain(entries);
+        let all = [&counter.generation, &counter.open]
+            .into_iter()
+            .chain(entries);
         all.chain(&counter.misses).map(Word::peek).collect()
     }
 
     #[test]
     fn a_zeroed_counter_becomes_a_closed_one() {
-        let counter = FastCounter::default();
+        let counter = FastCounter::<AtomicU64>::default();
         for entry in counter.sets.iter().flatten() {
             entry.start.put(0);
         }

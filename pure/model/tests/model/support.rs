@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use model::text::Output;
 use model::sort::{Records, Scratch, BUCKETS, FEW};
+use model::text::Output;
 use proptest::prelude::ProptestConfig;
 
 /// Records in a plain vector.
