@@ -11,6 +11,7 @@ mod memory_info;
 mod memuse;
 mod narrator;
 mod pf_stat;
+mod snapshot;
 
 use anyhow::{bail, Context, Result};
 use narrator::Narrator;
@@ -23,6 +24,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("memuse", memuse::play),
     ("pf_stat", pf_stat::play),
     ("kshram", kshram::play),
+    ("pagelens", snapshot::play),
 ];
 
 fn main() -> Result<()> {

@@ -56,6 +56,11 @@ impl Narrator {
         Ok(text)
     }
 
+    /// Shows a line of what was found.
+    pub fn show(&self, line: &str) {
+        println!("  {line}");
+    }
+
     /// States something that was checked, or ends the tour if it is not so.
     pub fn check(&self, what: &str, is_so: bool) -> Result<()> {
         ensure!(is_so, "not so: {what}");

@@ -55,7 +55,7 @@ fn snapshots_in_a_storm_stay_right_about_who_stands_still() -> Result<()> {
 fn answers_are_abandoned_and_the_module_goes_and_comes_in_a_storm() -> Result<()> {
     let _storm = storm()?;
     let mut random = random()?;
-    for round in 0..if is_long() { 200 } else { 40 } {
+    for _ in 0..if is_long() { 200 } else { 40 } {
         let module = Module::load("pagelens", &[])?;
         let device = Device::open()?;
         for detail in [Detail::Counters, Detail::Entries, Detail::Frames] {
