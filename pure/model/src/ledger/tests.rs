@@ -7,7 +7,8 @@ use super::*;
 use crate::area::Span;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::{collections::BTreeMap, vec, vec::Vec};
+use std::collections::{BTreeMap, BTreeSet};
+use std::{vec, vec::Vec};
 
 const PAGE: u64 = 4096;
 
@@ -282,6 +283,16 @@ fn an_area_that_grows_downwards_has_all_of_its_faults() {
     let folded = folded(&ledger, &root.areas, &mut counts);
     assert_eq!(counts[0].copied, LONG);
     assert_eq!((folded.gone.copied, folded.unplaced.copied), (0, 0));
+}
+
+#[test]
+fn starts_have_homes_of_their_own_as_a_rule() {
+    let ledger = ledger(512);
+    for pages in [1, 33, 512, 512 * 512] {
+        let starts = (0..512).map(|number| 0x7f00_0000_0000 + number * pages * PAGE);
+        let homes: BTreeSet<usize> = starts.map(|start| ledger.home(start)).collect();
+        assert!(homes.len() > 256, "{pages} pages apart: {}", homes.len());
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn offered(lowest: &mut Lowest<Vec<u64>>, from: u64, numbers: &[u64]) {
 #[test]
 fn nothing_is_known_before_the_first_round() {
     let lowest = Lowest::new(vec![0; 4]);
+    assert_eq!(lowest.room(), 4);
     assert_eq!(lowest.any_in(&(0..u64::MAX)), None);
     assert_eq!(lowest.any_in(&(u64::MAX..u64::MAX)), None);
 }

@@ -195,6 +195,16 @@ fn a_large_name_is_not_looked_at_again_because_somebody_frees_pages() {
     assert_eq!(looks(&[10_000_000]), (10_000_000, 0));
 }
 
+#[test]
+fn a_share_of_the_first_looks_may_be_spent_on_others() {
+    let mut allowance = Allowance::default();
+    allowance.earn(8000);
+    let all = Allowance::START + 1000;
+    assert!(allowance.suffices(all) && !allowance.suffices(all + 1));
+    allowance.spend(all);
+    assert!(allowance.suffices(0) && !allowance.suffices(1));
+}
+
 proptest! {
     #![proptest_config(cases())]
 

@@ -2,8 +2,9 @@
 //! Sorting in place against the standard library's.
 
 use crate::support::{cases, longest, Array, Space};
-use model::sort::{dedup, end_of_run, sort, Pacer};
+use model::sort::{dedup, end_of_run, sort, Pacer, Records};
 use proptest::prelude::*;
+use std::cell::Cell;
 
 fn endless() -> Pacer<impl FnMut() -> Result<(), ()>> {
     Pacer::new(|| Ok(()))
@@ -22,6 +23,64 @@ fn records() -> impl Strategy<Value = Vec<u128>> {
         let record = any::<u128>().prop_map(move |record| record & bits | rest & !bits);
         prop::collection::vec(record, 0..longest(3000))
     })
+}
+
+/// Records that count how often they are looked at.
+struct Looked {
+    records: Array,
+    looks: Cell<usize>,
+}
+
+impl Records for Looked {
+    fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    fn get(&self, index: usize) -> u128 {
+        self.looks.set(self.looks.get() + 1);
+        self.records.get(index)
+    }
+
+    fn set(&mut self, index: usize, record: u128) {
+        self.records.set(index, record);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.records.truncate(len);
+    }
+}
+
+/// How often records are looked at until they are sorted by all of their bits.
+fn looks(records: impl Iterator<Item = u128>) -> usize {
+    let mut looked = Looked {
+        records: Array(records.collect()),
+        looks: Cell::new(0),
+    };
+    let all = 0..looked.len();
+    let mut space = Space::new();
+    let sorted = sort(
+        &mut looked,
+        all,
+        u128::MAX,
+        &mut space.lend(),
+        &mut endless(),
+    );
+    assert_eq!(sorted, Ok(()));
+    assert!(looked.records.0.is_sorted());
+    looked.looks.get()
+}
+
+#[test]
+fn what_is_in_order_costs_one_look() {
+    // And one more at the first.
+    assert_eq!(looks(0..1000), 1001);
+}
+
+#[test]
+fn bits_that_do_not_vary_cost_nothing() {
+    let shuffled = (0..1000).map(|n| n * 611 % 1000);
+    let high = shuffled.clone().map(|n| n | 0xabcd << 100);
+    assert_eq!(looks(shuffled), looks(high));
 }
 
 proptest! {
@@ -74,7 +133,7 @@ proptest! {
 
 #[test]
 fn the_pause_is_called_once_a_period() {
-    let pauses = std::cell::Cell::new(0);
+    let pauses = Cell::new(0);
     let mut pacer = Pacer::new(|| {
         pauses.set(pauses.get() + 1);
         Ok::<(), ()>(())
