@@ -170,17 +170,17 @@ impl Allowance {
     }
 
     /// A name was looked at for the first time.
-    fn earn(&mut self, work: u64) {
+    pub fn earn(&mut self, work: u64) {
         self.left = self.left.saturating_add(work / Self::SHARE);
     }
 
     /// Whether a name may be looked at again for which the last look took `work`.
-    const fn suffices(&self, work: u64) -> bool {
+    pub const fn suffices(&self, work: u64) -> bool {
         work <= self.left
     }
 
     /// A name was looked at again.
-    fn spend(&mut self, work: u64) {
+    pub fn spend(&mut self, work: u64) {
         self.left = self.left.saturating_sub(work);
     }
 }
