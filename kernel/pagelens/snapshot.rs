@@ -161,13 +161,7 @@ impl Snapshots {
     }
 
     /// Asks again for a process that was becoming another program, after a while.
-    fn ask_again(
-        &mut self,
-        number: u32,
-        process: Target,
-        tries: u32,
-        out: &mut Buffer,
-    ) -> Result {
+    fn ask_again(&mut self, number: u32, process: Target, tries: u32, out: &mut Buffer) -> Result {
         if let Err(error) = sched::pause() {
             self.at = At::Busy(number, process, tries);
             return Err(error);
@@ -244,13 +238,7 @@ impl Snapshots {
     }
 
     /// Tells a process and the counters of its memory, and begins to walk that, unless it was told.
-    fn enter(
-        &mut self,
-        number: u32,
-        process: Target,
-        mm: ARef<Mm>,
-        out: &mut Buffer,
-    ) -> Result {
+    fn enter(&mut self, number: u32, process: Target, mm: ARef<Mm>, out: &mut Buffer) -> Result {
         let Some(user) = mm.mmget_not_zero() else {
             return self.tell_process(number, &process, PROCESS_ENDED, 0, out);
         };

@@ -13,8 +13,8 @@ use kx_mm::{
     mm::{self, MmWithUser},
 };
 use kx_page::{
-    table::{self, TopTable},
     entry,
+    table::{self, TopTable},
 };
 use model::{
     layout::{Segments, LEFT_OUT, PAGE_TABLES, PROCESS, RSS, TOTAL_VM, VMA, VMAS, VMAS_MAX},

@@ -9,11 +9,7 @@
 use crate::sys;
 use core::ptr::NonNull;
 use kernel::{
-    bindings,
-    error::from_err_ptr,
-    pid_namespace::PidNamespace,
-    prelude::*,
-    sync::aref::ARef,
+    bindings, error::from_err_ptr, pid_namespace::PidNamespace, prelude::*, sync::aref::ARef,
 };
 use kx_base::sched;
 use kx_mm::{target::Target, task::Comm};

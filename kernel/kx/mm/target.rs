@@ -94,7 +94,8 @@ impl Target {
         // SAFETY: By this function's requirements.
         let leader = unsafe { bindings::pid_task(pid.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
         // SAFETY: As above; the `ARef` takes a reference of its own.
-        NonNull::new(leader).map(|leader| Self(ARef::from(unsafe { leader.cast::<Task>().as_ref() })))
+        NonNull::new(leader)
+            .map(|leader| Self(ARef::from(unsafe { leader.cast::<Task>().as_ref() })))
     }
 
     /// Its number in `namespace`; `None` if it cannot be seen from there.

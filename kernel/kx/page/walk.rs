@@ -245,7 +245,9 @@ impl Hold<'_> {
     ) -> Option<usize> {
         let (guard, mut address) = (self.pace.guard, range.start);
         loop {
-            let vma = guard.find_vma(address).filter(|vma| vma.start() < range.end);
+            let vma = guard
+                .find_vma(address)
+                .filter(|vma| vma.start() < range.end);
             let vma = vma.filter(|_| address < range.end);
             if open.is_some() && *open != vma.map(AreaIdentity::of) {
                 *open = None;
@@ -335,4 +337,3 @@ impl<'a> Pace<'a> {
         self.clock.elapsed().as_nanos()
     }
 }
-
