@@ -71,6 +71,12 @@ fn looks(records: impl Iterator<Item = u128>) -> usize {
 }
 
 #[test]
+fn only_no_records_are_none() {
+    assert!(Array(Vec::new()).is_empty());
+    assert!(!Array(vec![0]).is_empty());
+}
+
+#[test]
 fn what_is_in_order_costs_one_look() {
     // And one more at the first.
     assert_eq!(looks(0..1000), 1001);
