@@ -2,8 +2,8 @@
 //! The areas of a memory, as a walk comes to them.
 
 use abi::pagelens::{
-    Header, Name, Sums, Vma, KIND_NAME, KIND_VMA, NAME_CUT, NAME_MAX, VMA_CHANGED, VMA_FRAMES,
-    VMA_LOCKED, WITH_NAMES, WITH_VMAS,
+    Header, Memory, Name, Sums, Vma, KIND_NAME, KIND_VMA, NAME_CUT, NAME_MAX, VMA_CHANGED,
+    VMA_FRAMES, VMA_LOCKED, WITH_NAMES, WITH_VMAS,
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
 use kx_base::charged;
@@ -16,9 +16,9 @@ use kx_page::{
 };
 use model::snapshot::{add_all, Tally, Traits};
 
-/// Bytes for which there must be room before a walk comes to an area: the rest of the one before it may
-/// have to be told first.
-const ROOM: usize = 2 * size_of::<Vma>() + size_of::<Name>() + NAME_MAX;
+/// Bytes for which there must be room before a walk comes to an area. The one before it has been told, or
+/// is told just before; behind the last comes the memory.
+const ROOM: usize = 2 * size_of::<Vma>() + size_of::<Name>() + NAME_MAX + size_of::<Memory>();
 
 /// The sums of a memory, and of the area at hand.
 pub(crate) struct Areas {

@@ -2,7 +2,9 @@
 //! Which memories were told, as far as others may have them too.
 //!
 //! A memory that only one process has is met once. One that has more users than its process has threads
-//! is remembered, and kept from becoming another meanwhile, so that its other processes can name it.
+//! is remembered, and kept from becoming another meanwhile, so that its other processes can name it. A
+//! process that was started since the answer began may have got a memory that was not shared when it
+//! was told.
 
 use kernel::{prelude::*, sync::aref::ARef};
 use kx_base::charged;
@@ -31,19 +33,20 @@ pub(crate) enum Number {
 }
 
 impl Numbers {
-    /// The number of `mm`, which other processes may have too if `is_shared`.
-    pub(crate) fn of(&mut self, mm: &ARef<Mm>, is_shared: bool) -> Number {
+    /// The number of `mm`, which other processes may have too if `is_shared`; of a process that
+    /// `is_new` since the answer began.
+    pub(crate) fn of(&mut self, mm: &ARef<Mm>, is_shared: bool, is_new: bool) -> Number {
         let known = |(told, _): &&(ARef<Mm>, u64)| told.as_raw() == mm.as_raw();
         if let Some((_, number)) = self.shared.iter().find(known) {
             return Number::Told(*number);
         }
         self.last = self.last.saturating_add(1);
-        match is_shared {
-            true if self.is_uncertain || !self.remember(mm) => {
-                self.is_uncertain = true;
-                Number::Uncertain(self.last)
-            }
-            _ => Number::New(self.last),
+        if is_shared && !self.remember(mm) {
+            self.is_uncertain = true;
+        }
+        match is_shared && (is_new || self.is_uncertain) {
+            true => Number::Uncertain(self.last),
+            false => Number::New(self.last),
         }
     }
 

@@ -53,6 +53,7 @@ pub(crate) fn begin(asked: &Snapshot) -> Result<isize> {
         detail: asked.detail,
         flags: asked.flags,
         sees_all: task::may_trace_all(),
+        begun: 0,
         census,
         numbers: Numbers::default(),
         areas: Areas::new(asked.flags)?,
@@ -70,6 +71,8 @@ struct Snapshots {
     flags: u32,
     /// Whether the asker may look into all processes.
     sees_all: bool,
+    /// When it began, by CLOCK_MONOTONIC.
+    begun: u64,
     census: Census,
     numbers: Numbers,
     areas: Areas,
@@ -132,11 +135,12 @@ impl Answer for Snapshots {
 
 impl Snapshots {
     fn tell_begin(&mut self, out: &mut Buffer) -> Result {
+        self.begun = sched::now();
         out.push(&Begin {
             header: header::<Begin>(KIND_BEGIN, 0),
             protocol: PROTOCOL,
             page_size: PAGE_SIZE as u32,
-            time: sched::now(),
+            time: self.begun,
             detail: self.detail,
             flags: self.flags,
         })
@@ -214,7 +218,10 @@ impl Snapshots {
 
     /// Takes note of a process that the asker may not look into.
     fn refuse(&mut self, number: u32, out: &mut Buffer) -> Result {
-        self.end.refused = self.end.refused.saturating_add(1);
+        // How many others' processes have a name or are in a cgroup may be hidden (`hidepid`).
+        if self.sees_all || !self.census.is_filtered() {
+            self.end.refused = self.end.refused.saturating_add(1);
+        }
         match self.census.is_by_number() {
             true => tell_left_out(out, number, LEFT_OUT_REFUSED),
             false => Ok(()),
@@ -245,8 +252,10 @@ impl Snapshots {
         let (mut memory, users) = facts::counters(&user);
         drop(user);
         // One user was this function.
-        let is_shared = users.saturating_sub(1) > process.thread_count() as u64;
-        let (id, flags) = match self.numbers.of(&mm, is_shared) {
+        let (live, started) = facts::life(&process);
+        let is_shared = users.saturating_sub(1) > live;
+        let is_new = started >= self.begun;
+        let (id, flags) = match self.numbers.of(&mm, is_shared, is_new) {
             Number::Told(id) => {
                 return self.tell_process(number, &process, PROCESS_TOLD, id, out);
             }

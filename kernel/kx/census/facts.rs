@@ -34,6 +34,15 @@ pub fn process(number: u32, target: &Target, namespace: &PidNamespace) -> Proces
     }
 }
 
+/// How many threads of a process have not ended yet, and when the first was started, by
+/// CLOCK_MONOTONIC.
+pub fn life(target: &Target) -> (u64, u64) {
+    let (mut live, mut started) = (0, 0);
+    // SAFETY: The task is valid, and with it its `signal_struct`.
+    unsafe { sys::kx_process_life(target.as_ptr(), &mut live, &mut started) };
+    (live, started)
+}
+
 /// What the kernel counts of an address space, and how many tasks use it.
 pub fn counters(mm: &MmWithUser) -> (Memory, u64) {
     let mut counters = sys::Counters::default();

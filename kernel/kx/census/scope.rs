@@ -128,6 +128,11 @@ impl Census {
         matches!(self.scope, Scope::Pids(_))
     }
 
+    /// Whether it tells processes by something else than their numbers.
+    pub fn is_filtered(&self) -> bool {
+        matches!(self.scope, Scope::Comm(_) | Scope::Cgroup(_))
+    }
+
     /// What comes next.
     ///
     /// # Errors

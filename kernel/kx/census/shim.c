@@ -104,6 +104,13 @@ void kx_process_facts(struct task_struct *task, struct pid_namespace *ns,
 	rcu_read_unlock();
 }
 
+/* Threads that have not ended yet, and when the first was started, by CLOCK_MONOTONIC. */
+void kx_process_life(const struct task_struct *task, u64 *live, u64 *started)
+{
+	*live = atomic_read(&task->signal->live);
+	*started = task->start_time;
+}
+
 /* Of one that has users. */
 void kx_mm_counters(struct mm_struct *mm, struct kx_counters *counters)
 {

@@ -26,6 +26,8 @@ struct kx_process {
 void kx_process_facts(struct task_struct *task, struct pid_namespace *ns,
 		      struct kx_process *facts);
 
+void kx_process_life(const struct task_struct *task, u64 *live, u64 *started);
+
 struct kx_counters {
 	u64 anonymous, file, shared_memory, swapped;	/* pages */
 	u64 total, locked, hugetlb;			/* pages */

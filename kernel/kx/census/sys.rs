@@ -21,6 +21,11 @@ extern "C" {
         ns: *mut bindings::pid_namespace,
         facts: *mut ProcessFacts,
     );
+    pub(crate) fn kx_process_life(
+        task: *const bindings::task_struct,
+        live: *mut u64,
+        started: *mut u64,
+    );
     pub(crate) fn kx_mm_counters(mm: *mut bindings::mm_struct, counters: *mut Counters);
     pub(crate) fn kx_vma_file(vma: *const bindings::vm_area_struct, file: *mut MappedFile);
     pub(crate) fn kx_vma_is_locked(vma: *const bindings::vm_area_struct) -> ffi::c_int;

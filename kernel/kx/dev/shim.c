@@ -329,6 +329,11 @@ int kx_is_append(const struct kiocb *kiocb)
 	return !!(kiocb->ki_flags & IOCB_APPEND);
 }
 
+int kx_must_not_wait(const struct kiocb *kiocb)
+{
+	return !!(kiocb->ki_flags & IOCB_NOWAIT);
+}
+
 const struct cred *kx_override_creds(const struct cred *cred)
 {
 	return override_creds(cred);

@@ -39,6 +39,7 @@ void kx_iov_extend(struct iov_iter *iter, size_t by);
 struct cdev *kx_inode_cdev(struct inode *inode);
 int kx_in_compat_syscall(void);
 int kx_is_append(const struct kiocb *kiocb);
+int kx_must_not_wait(const struct kiocb *kiocb);
 
 const struct cred *kx_override_creds(const struct cred *cred);
 void kx_revert_creds(const struct cred *cred);

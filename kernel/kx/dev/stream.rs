@@ -328,7 +328,13 @@ impl<A: Answer> Calls<A> {
                     IovIterDest::from_raw(iter),
                 )
             };
+            // SAFETY: As above.
+            let must_not_wait = unsafe { sys::kx_must_not_wait(kiocb) } != 0;
             let may_wait = flags & file::flags::O_NONBLOCK == 0;
+            if must_not_wait {
+                // For whoever asks so (io_uring) even the work is too long, under its own locks.
+                return Err(EAGAIN);
+            }
             // SAFETY: The file stays open during the call.
             let done = stream.read(iter, may_wait, || unsafe { AskersRights::of(file) })?;
             isize::try_from(done).map_err(|_| EOVERFLOW)

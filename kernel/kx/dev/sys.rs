@@ -61,6 +61,7 @@ extern "C" {
     pub(crate) fn kx_in_compat_syscall() -> ffi::c_int;
     pub(crate) fn kx_override_creds(cred: *const bindings::cred) -> *const bindings::cred;
     pub(crate) fn kx_revert_creds(cred: *const bindings::cred);
+    pub(crate) fn kx_must_not_wait(kiocb: *const bindings::kiocb) -> ffi::c_int;
     pub(crate) fn kx_is_append(kiocb: *const bindings::kiocb) -> ffi::c_int;
 }
 

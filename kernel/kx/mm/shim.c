@@ -178,12 +178,14 @@ int kx_mmap_read_lock_killable(struct mm_struct *mm)
 struct kx_alarm {
 	struct timer_list timer;
 	struct task_struct *task;
+	bool rang;
 };
 
 static void ring(struct timer_list *timer)
 {
 	struct kx_alarm *alarm = container_of(timer, struct kx_alarm, timer);
 
+	WRITE_ONCE(alarm->rang, true);
 	set_tsk_thread_flag(alarm->task, TIF_NOTIFY_SIGNAL);
 	wake_up_process(alarm->task);
 }
@@ -208,9 +210,10 @@ static bool turn_deaf(void)
  * Who asks for work enters it first and sets the flag then. Some work is entered without; then the
  * flag is set for nothing, which nobody minds but who waits, and it is cleared before that.
  */
-static void listen_again(bool is_work)
+static void listen_again(bool is_work, bool rang)
 {
-	clear_notify_signal();
+	if (rang)
+		clear_notify_signal();
 	if (is_work || task_work_pending(current))
 		set_thread_flag(TIF_NOTIFY_SIGNAL);
 	spin_lock_irq(&current->sighand->siglock);
@@ -238,7 +241,7 @@ int kx_mmap_read_lock_within(struct mm_struct *mm, u64 patience)
 	__mmap_lock_trace_acquire_returned(mm, false, !err);
 	timer_delete_sync(&alarm.timer);
 	timer_destroy_on_stack(&alarm.timer);
-	listen_again(is_work);
+	listen_again(is_work, alarm.rang);
 	return err;
 }
 

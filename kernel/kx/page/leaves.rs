@@ -198,8 +198,11 @@ fn visit_each(
             facts,
         };
         start = next;
-        if visitor.visit(vma, leaves) == Step::Pause {
-            return (start, Step::Pause);
+        // A look at each page of it took as long as a table: time to see who waits.
+        let is_long = leaves.facts.len() > 1;
+        let step = visitor.visit(vma, leaves);
+        if is_long || step == Step::Pause {
+            return (start, step);
         }
     }
     (start, Step::Continue)

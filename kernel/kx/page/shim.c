@@ -147,6 +147,9 @@ static u64 pte_facts(pte_t pte)
 		return 0;
 	if (!pte_present(pte))
 		return leaf_facts(softleaf_from_pte(pte));
+	/* Nothing but a corrupt entry has another. */
+	if (unlikely(!pfn_valid(pte_pfn(pte))))
+		return 0;
 	page = pte_page(pte);
 	return flag_facts(page_folio(page)) | map_count(page, page_folio(page));
 }
@@ -165,6 +168,8 @@ static unsigned int pmd_facts(pmd_t pmd, u64 *facts)
 		*facts = leaf_facts(softleaf_from_pmd(pmd));
 		return 1;
 	}
+	if (unlikely(!pfn_valid(pmd_pfn(pmd))))
+		return 1;
 	page = pmd_page(pmd);
 	folio = page_folio(page);
 	*facts = flag_facts(folio) | map_count(page, folio);

@@ -390,7 +390,10 @@ struct pagelens_end {
 	__u64 processes;
 	/* How many memories. */
 	__u64 memories;
-	/* How many processes of the scope the caller may not look into. */
+	/*
+	 * How many processes of the scope the caller may not look into; of SCOPE_COMM and
+	 * SCOPE_CGROUP that is not told to who may not look into all.
+	 */
 	__u64 refused;
 	/*
 	 * How many memories and processes were left out or left unfinished because a

@@ -431,7 +431,8 @@ pub struct End {
     pub processes: u64,
     /// How many memories.
     pub memories: u64,
-    /// How many processes of the scope the caller may not look into.
+    /// How many processes of the scope the caller may not look into; of [`SCOPE_COMM`] and
+    /// [`SCOPE_CGROUP`] that is not told to who may not look into all.
     pub refused: u64,
     /// How many memories and processes were left out or left unfinished because a lock was not to be
     /// had in time.

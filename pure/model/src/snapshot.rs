@@ -109,7 +109,7 @@ impl Tally {
             false => match absent(entry) {
                 Absent::Nothing => return,
                 Absent::Swapped => SWAPPED,
-                Absent::Moving | Absent::InDevice => facts.0 & FACTS,
+                Absent::Moving | Absent::InDevice => level_bit(entry.level) | facts.0 & FACTS,
             },
         };
         if kind != self.kind {
@@ -169,20 +169,23 @@ impl Tally {
     }
 }
 
+const fn level_bit(level: Level) -> u64 {
+    match level {
+        Level::Pte => 0,
+        Level::Pmd => PMD,
+        Level::Pud => PUD,
+    }
+}
+
 /// The kind of a present entry.
 #[inline]
 fn present_kind(entry: Entry, facts: Facts) -> u64 {
     if entry.is_special() {
         return PRESENT | SPECIAL;
     }
-    let level = match entry.level {
-        Level::Pte => 0,
-        Level::Pmd => PMD,
-        Level::Pud => PUD,
-    };
     let bit = |bit, is_set: bool| if is_set { bit } else { 0 };
     PRESENT
-        | level
+        | level_bit(entry.level)
         | bit(ACCESSED, entry.is_accessed())
         | bit(DIRTY, entry.is_dirty())
         | bit(WRITABLE, entry.is_writable())

@@ -44,8 +44,13 @@ impl Snapshot {
                 Record::Process(process) => processes.push(process),
                 Record::Area(area) => areas.push(*area),
                 Record::Memory(memory) => {
-                    let areas = std::mem::take(&mut areas);
+                    let areas: Vec<Area> = std::mem::take(&mut areas);
                     let memory = *memory;
+                    if areas.iter().any(|area| area.vma.memory != memory.memory) {
+                        return Err(Error::Record {
+                            why: "an area is of another memory",
+                        });
+                    }
                     memories.insert(memory.memory, Space { memory, areas });
                 }
                 Record::LeftOut(process) => left_out.push(process),
