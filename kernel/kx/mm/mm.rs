@@ -92,8 +92,8 @@ impl AreaIdentity {
         Self {
             start: vma.start(),
             end: vma.end(),
-            flags: vma.flags() as usize,
-            offset: offset as usize,
+            flags: vma.flags(),
+            offset,
             file: file as usize,
         }
     }

@@ -93,9 +93,9 @@ impl Target {
     unsafe fn of(pid: NonNull<bindings::pid>) -> Option<Self> {
         // SAFETY: By this function's requirements.
         let leader = unsafe { bindings::pid_task(pid.as_ptr(), bindings::pid_type_PIDTYPE_TGID) };
+        let leader = NonNull::new(leader)?.cast::<Task>();
         // SAFETY: As above; the `ARef` takes a reference of its own.
-        NonNull::new(leader)
-            .map(|leader| Self(ARef::from(unsafe { leader.cast::<Task>().as_ref() })))
+        Some(Self(ARef::from(unsafe { leader.as_ref() })))
     }
 
     /// Its number in `namespace`; `None` if it cannot be seen from there.

@@ -233,12 +233,14 @@ fn pages_in_swap_are_told() -> Result<()> {
 
 #[test]
 fn merged_pages_are_told() -> Result<()> {
+    // Unloaded last: KSM at full speed never sleeps, and unloading waits for all that do not.
+    let loaded = Loaded::new()?;
     let holder = holder(&["rw:bb:100", "mergeable"])?;
     let ksm = Ksm::run()?;
     wait_until("KSM has merged", || Ok(ksm.merged()?.0 >= 90))?;
     holder.stop()?;
     let pid = holder.pid();
-    let space = Loaded::new()?.memory_of(pid)?;
+    let space = loaded.memory_of(pid)?;
     assert_as_proc_says(&space, pid)?;
     ensure!(space.memory.sums.ksm >= 90 * 4096, "{space:?}");
     Ok(())
