@@ -62,6 +62,12 @@ fn a_user_sees_his_own_processes_and_how_many_others_there_are() -> Result<()> {
         [(1, LEFT_OUT_REFUSED), (other.pid(), LEFT_OUT_REFUSED)]
     );
 
+    let question = all_of(Scope::Comm(b"sleep"));
+    let by_name = as_user(USER, || {
+        Ok(Snapshot::read(Device::open()?.snapshot(&question)?)?)
+    })?;
+    assert_eq!((by_name.processes.len(), by_name.end.refused), (1, 0));
+
     let all = loaded.look(&[own.pid()])?;
     assert_eq!(
         all.memory_of(own.pid()),

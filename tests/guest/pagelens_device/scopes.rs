@@ -2,11 +2,14 @@
 //! Which processes an answer has.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::fd::AsFd as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
-use pagelens::device::{Detail, Question, Scope, PROCESS_KERNEL, PROCESS_TOLD};
+use pagelens::device::{
+    Detail, Question, Scope, Snapshot, PROCESS_KERNEL, PROCESS_MAY_BE_TOLD, PROCESS_TOLD,
+};
 use pagelens::proc::pids;
 use workloads::{Running, Workload};
 
@@ -179,5 +182,27 @@ fn memory_that_processes_share_is_told_once_and_named_by_all() -> Result<()> {
     assert_eq!((first.header.flags, second.header.flags), (0, PROCESS_TOLD));
     assert_eq!(snapshot.memories.len(), 1);
     assert_eq!((snapshot.end.processes, snapshot.end.memories), (2, 1));
+    Ok(())
+}
+
+#[test]
+fn memory_that_comes_to_be_shared_behind_our_back_is_said_to_be_told_perhaps() -> Result<()> {
+    let loaded = Loaded::new()?;
+    let mut holder = Workload::start("holder", &["--name", "vforks", "rw:aa:10"])?;
+    let question = Question {
+        scope: Scope::Comm(b"vforks"),
+        detail: Detail::Counters,
+        ..Question::default()
+    };
+    let answer = loaded.device.snapshot(&question)?;
+    // No room for the first process, which is met all the same.
+    let mut begin = [0; 100];
+    ensure!(answer.file().read(&mut begin)? < 100);
+    let sharer: u32 = holder.ask("share")?.parse()?;
+    let snapshot = Snapshot::read(answer)?;
+    let flags = |pid| snapshot.process(pid).map(|process| process.header.flags);
+    assert_eq!(flags(holder.pid()), Some(0));
+    assert_eq!(flags(sharer), Some(PROCESS_MAY_BE_TOLD));
+    assert_eq!(snapshot.memories.len(), 2);
     Ok(())
 }

@@ -81,3 +81,33 @@ impl Snapshot {
         self.memories.get(&self.process(pid)?.memory)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::pagelens::Vma;
+
+    #[test]
+    fn areas_whose_memory_is_missing_are_not_taken_for_another_s() {
+        let area = |memory| {
+            let vma = Vma {
+                memory,
+                ..Vma::default()
+            };
+            Ok(Record::Area(Box::new(Area {
+                vma,
+                name: None,
+                is_name_cut: false,
+            })))
+        };
+        let memory = Memory {
+            memory: 2,
+            ..Memory::default()
+        };
+        let told = || Ok(Record::Memory(Box::new(memory)));
+        let end = || Ok(Record::End(End::default()));
+        assert!(Snapshot::read([area(1), area(2), told(), end()]).is_err());
+        let snapshot = Snapshot::read([area(2), area(2), told(), end()]).unwrap();
+        assert_eq!(snapshot.memories[&2].areas.len(), 2);
+    }
+}
