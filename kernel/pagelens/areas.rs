@@ -6,7 +6,6 @@ use abi::pagelens::{
     VMA_FRAMES, VMA_LOCKED, WITH_NAMES, WITH_VMAS,
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
-use kx_base::charged;
 use kx_census::facts;
 use kx_dev::stream::Buffer;
 use kx_mm::{layout, mm::VmaRef};
@@ -35,13 +34,14 @@ pub(crate) struct Areas {
 }
 
 impl Areas {
-    pub(crate) fn new(flags: u32) -> Result<Self> {
-        Ok(Self {
+    /// `name` is room for one.
+    pub(crate) fn new(flags: u32, name: KBox<[u8; PAGE_SIZE]>) -> impl Init<Self> {
+        init!(Self {
             flags,
             memory: 0,
             tally: Tally::default(),
             area: None,
-            name: KBox::new([0; PAGE_SIZE], charged::flags())?,
+            name,
             sums: Sums::default(),
             is_changed: false,
         })

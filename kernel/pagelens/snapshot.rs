@@ -16,7 +16,7 @@ use abi::pagelens::{
     PROCESS_MAY_BE_TOLD, PROCESS_TOLD, PROTOCOL,
 };
 use kernel::{page::PAGE_SIZE, prelude::*, sync::aref::ARef};
-use kx_base::sched;
+use kx_base::{charged, sched};
 use kx_census::{
     facts,
     scope::{Census, Next},
@@ -49,19 +49,22 @@ pub(crate) fn begin(asked: &Snapshot) -> Result<isize> {
         DETAIL_FRAMES => Some(Table::with_facts()?),
         _ => Some(Table::new()?),
     };
-    let answer = Snapshots {
-        detail: asked.detail,
-        flags: asked.flags,
-        sees_all: task::may_trace_all(),
+    let name = KBox::init(pin_init::init_zeroed(), charged::flags())?;
+    let Snapshot { detail, flags, .. } = *asked;
+    let sees_all = task::may_trace_all();
+    let answer = init!(Snapshots {
+        detail,
+        flags,
+        sees_all,
         begun: 0,
         census,
         numbers: Numbers::default(),
-        areas: Areas::new(asked.flags)?,
+        areas <- Areas::new(asked.flags, name),
         table,
         waiting: WAITING,
         at: At::Begin,
         end: End::default(),
-    };
+    });
     stream::descriptor(c"[pagelens:snapshot]", answer)
 }
 

@@ -238,13 +238,15 @@ impl<A: Answer> Stream<A> {
 /// # Errors
 ///
 /// [`ENOMEM`], [`EMFILE`], [`ENFILE`].
-pub fn descriptor<A: Answer>(name: &'static CStr, answer: A) -> Result<isize> {
-    let state = State {
-        answer,
-        buffer: Buffer::new()?,
+pub fn descriptor<A: Answer>(name: &'static CStr, answer: impl Init<A>) -> Result<isize> {
+    let buffer = Buffer::new()?;
+    // Made where it will lie: it may be larger than a frame of the stack.
+    let state = init!(State {
+        answer <- answer,
+        buffer,
         is_complete: false,
-    };
-    let state = KBox::new(state, charged::flags())?;
+    });
+    let state = KBox::init(state, charged::flags())?;
     let stream = pin_init!(Stream {
         state <- new_mutex!(Some(state), "stream.state"),
         is_back <- new_condvar!("stream.is_back"),
