@@ -131,7 +131,12 @@ impl Declarations {
             for item in item.items {
                 if let ImplItem::Const(bit) = item {
                     let name = format!("{prefix}{}", bit.ident);
-                    self.constants.push((name, value_of(&bit.expr)));
+                    // C shifts in the type of what is shifted.
+                    let value = match bit.ty.to_token_stream().to_string().as_str() {
+                        "u64" => value_of(&bit.expr).replacen('1', "1ULL", 1),
+                        _ => value_of(&bit.expr),
+                    };
+                    self.constants.push((name, value));
                 }
             }
         }

@@ -192,8 +192,8 @@ static void ring(struct timer_list *timer)
 
 /*
  * What is there already, and will be looked at on the way to user space only, shall not keep the
- * task from waiting interruptibly: signals with a handler, and work. Killing and freezing shall; who
- * does that says so before it wakes the task, which takes this lock.
+ * task from waiting interruptibly: signals with a handler, and work. Killing and freezing shall;
+ * who does that says so before it wakes the task, which takes this lock.
  * Returns whether somebody has asked for work.
  */
 static bool turn_deaf(void)
