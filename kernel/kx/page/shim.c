@@ -223,7 +223,10 @@ int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 seen,
 	return same;
 }
 
-/* Facts of the pages behind the leaf @seen, if it is still there; room for HPAGE_PMD_NR is wanted. */
+/*
+ * Facts of the pages behind the leaf @seen, if it is still there; room for HPAGE_PMD_NR
+ * of them is wanted.
+ */
 int kx_pmd_facts(struct mm_struct *mm, unsigned long addr, u64 seen, u64 *facts,
 		 unsigned int *count)
 {
