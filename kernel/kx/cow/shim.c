@@ -127,8 +127,8 @@ static __always_inline bool may_be_plain_copy(unsigned int facts)
 	return facts == KX_FAULT_ANONYMOUS || facts == KX_FAULT_STRANGE;
 }
 
-notrace const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_fast_counter *counter,
-					     u64 generation)
+notrace const struct vm_fault *kx_count_copy(const struct vm_fault *vmf,
+					     struct kx_fast_counter *counter, u64 generation)
 {
 	if (!is_plain_copy(vmf, counter->name))
 		return vmf;
