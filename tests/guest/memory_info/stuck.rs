@@ -18,23 +18,21 @@ fn left_out() -> Result<u64> {
     Ok(text.trim().parse()?)
 }
 
-/// A process whose mmap lock threads take for changes without rest, each for as long at a time as it
-/// takes to change `pages` pages. To look at it takes many stretches.
+/// A process whose mmap lock a thread takes for changes without rest, for as long at a time as it takes
+/// to change `pages` pages. To look at it takes many stretches.
 struct Busy {
     process: Workload,
     _many_areas: SysSetting,
 }
 
 impl Busy {
-    fn start(threads: usize, pages: usize) -> Result<Self> {
+    fn start(pages: usize) -> Result<Self> {
         const FILE: &str = "/tmp/busy";
         const AREAS: u64 = 200_000;
         let many_areas = SysSetting::set("/proc/sys/vm/max_map_count", "300000")?;
         File::create(FILE)?.set_len(4096)?;
         let mut process = holder("busy", &[&format!("views:{FILE}:{AREAS}")])?;
-        for _ in 0..threads {
-            process.ask(&format!("churn:{pages}"))?;
-        }
+        process.ask(&format!("churn:{pages}"))?;
         Ok(Self {
             process,
             _many_areas: many_areas,
@@ -45,7 +43,7 @@ impl Busy {
 #[test]
 fn a_signal_that_has_to_wait_makes_no_reset_leave_out_who_is_only_busy() -> Result<()> {
     let mut loaded = Loaded::new()?;
-    let busy = Busy::start(1, 1)?;
+    let busy = Busy::start(1)?;
     let reset = ["-c", "trap : ALRM; echo RESET > /proc/memory_info"];
     let mut reset = Running::start(Command::new("sh").args(reset))?;
     let call = format!("/proc/{}/syscall", reset.pid());
@@ -62,14 +60,14 @@ fn a_signal_that_has_to_wait_makes_no_reset_leave_out_who_is_only_busy() -> Resu
 
 #[test]
 fn a_reset_leaves_out_who_has_it_wait_all_the_time() -> Result<()> {
-    const STUCK: usize = 12;
+    const STUCK: usize = 16;
     if !stuck::can_be() {
         return stuck::skip();
     }
     let mut loaded = Loaded::new()?;
     let stuck: Result<Vec<_>> = (0..STUCK).map(|_| start_cow()).collect();
-    // Each wait is short, but there are many. What the stuck ones leave is less than half a second.
-    let _busy = Busy::start(2, 1 << 13)?;
+    // Each wait is short, but there are many. What the stuck ones leave is a tenth of a second.
+    let _busy = Busy::start(1 << 8)?;
     stuck::while_all_stuck(&mut stuck?, || loaded.info.reset().map_err(Into::into))?;
     assert_eq!(left_out()?, STUCK as u64 + 1);
     let seen = loaded.info.program(b"busy")?;
