@@ -5,11 +5,9 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread;
-use std::time::Duration;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 
 use crate::map::PAGE;
 
@@ -35,9 +33,7 @@ const FILE_MODE: u32 = libc::S_IFREG | 0o644;
 
 /// The file. When the value is dropped, those who wait for the file system get an error.
 #[derive(Debug)]
-pub struct MuteFile {
-    asked: Receiver<()>,
-}
+pub struct MuteFile(());
 
 impl MuteFile {
     /// Where it is.
@@ -59,18 +55,8 @@ impl MuteFile {
         // SAFETY: All four are strings.
         let done = unsafe { libc::mount(source, PATH.as_ptr(), kind, 0, options.as_ptr().cast()) };
         ensure!(done == 0, "mounting: {}", io::Error::last_os_error());
-        let (to, asked) = channel();
-        thread::spawn(move || serve(device, &to));
-        Ok(Self { asked })
-    }
-
-    /// Waits until somebody reads it.
-    ///
-    /// # Errors
-    /// If nobody does for half a minute.
-    pub fn wait_until_asked(&self) -> Result<()> {
-        let asked = self.asked.recv_timeout(Duration::from_secs(30));
-        asked.context("nobody read the mute file")
+        thread::spawn(|| serve(device));
+        Ok(Self(()))
     }
 }
 
@@ -83,17 +69,13 @@ impl Drop for MuteFile {
 }
 
 /// Until the file system is gone.
-fn serve(mut device: File, asked: &Sender<()>) {
+fn serve(mut device: File) {
     let mut request = vec![0; REQUEST];
     while device.read(&mut request).is_ok_and(|len| len >= IN_HEADER) {
         let operation = u32::from_ne_bytes([request[4], request[5], request[6], request[7]]);
         let mut answer = Vec::new();
         let error = match operation {
-            FORGET | BATCH_FORGET | INTERRUPT => continue,
-            READ => {
-                let _ = asked.send(());
-                continue;
-            }
+            FORGET | BATCH_FORGET | INTERRUPT | READ => continue,
             INIT => {
                 answer = words(&[7, 31, 0, 0, 0, PAGE as u32, 1]);
                 answer.resize(INIT_OUT, 0);

@@ -112,7 +112,8 @@ pub fn read_lock(mm: &MmWithUser) -> Result<ReadGuard<'_>> {
 }
 
 /// How long to wait for the mmap locks of an address space, all in all. Whoever looks at processes
-/// that he did not choose must not wait for ever: a process whose lock nobody gets is easily made.
+/// that he did not choose must not wait for ever: a process whose lock nobody gets is easily made, and
+/// so is one whose lock is had only after waiting, thousands of times.
 pub struct Patience(u64);
 
 /// No limit: `KX_FOR_EVER`.
@@ -133,10 +134,17 @@ impl Patience {
     pub fn left(&self) -> u64 {
         self.0
     }
+
+    fn spend(&mut self, ns: u64) {
+        if self.0 != FOR_EVER {
+            self.0 = self.0.saturating_sub(ns);
+        }
+    }
 }
 
-/// Like [`read_lock`], but no longer than `patience` lasts, from which it takes off the time;
-/// `None` when that is used up.
+/// Like [`read_lock`], but no longer than `patience` lasts (and two ticks), from which it takes off
+/// the time, whether it gets the lock or not; `None` when that is used up. Signals that do not kill
+/// wait meanwhile.
 ///
 /// # Errors
 ///
@@ -145,20 +153,33 @@ pub fn read_lock_within<'a>(
     mm: &'a MmWithUser,
     patience: &mut Patience,
 ) -> Result<Option<ReadGuard<'a>>> {
-    loop {
-        // SAFETY: `mm` is valid and has users.
-        if unsafe { sys::kx_mmap_read_lock(mm.as_raw(), &mut patience.0) } == 0 {
-            // INVARIANT: Locked just above.
-            return Ok(Some(ReadGuard {
-                mm,
-                _same_task: NotThreadSafe,
-            }));
-        }
+    while !try_or_wait(mm, patience) {
         sched::breathe_or_freeze()?;
-        if patience.0 == 0 {
+        if patience.left() == 0 {
             return Ok(None);
         }
     }
+    // INVARIANT: Locked just above.
+    Ok(Some(ReadGuard {
+        mm,
+        _same_task: NotThreadSafe,
+    }))
+}
+
+/// Whether the current task holds the mmap lock now, for reading. It waits once.
+fn try_or_wait(mm: &MmWithUser, patience: &mut Patience) -> bool {
+    // SAFETY: `mm` is valid and has users.
+    if unsafe { bindings::mmap_read_trylock(mm.as_raw()) } {
+        return true;
+    }
+    if patience.left() == 0 {
+        return false;
+    }
+    let start = sched::now();
+    // SAFETY: As above.
+    let is_locked = unsafe { sys::kx_mmap_read_lock_within(mm.as_raw(), patience.left()) } == 0;
+    patience.spend(sched::now().saturating_sub(start));
+    is_locked
 }
 
 /// How many areas an address space has, more or less: without a lock.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/dcache.h>
+#include <linux/freezer.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
@@ -7,6 +8,7 @@
 #include <linux/pid.h>
 #include <linux/sched.h>
 #include <linux/sched/exec_state.h>
+#include <linux/sched/jobctl.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -171,64 +173,67 @@ int kx_mmap_read_lock_killable(struct mm_struct *mm)
 struct kx_alarm {
 	struct timer_list timer;
 	struct task_struct *task;
-	bool rang;
 };
 
 static void ring(struct timer_list *timer)
 {
 	struct kx_alarm *alarm = container_of(timer, struct kx_alarm, timer);
 
-	WRITE_ONCE(alarm->rang, true);
 	set_tsk_thread_flag(alarm->task, TIF_NOTIFY_SIGNAL);
 	wake_up_process(alarm->task);
 }
 
-/* As get_signal() does it: who asks for work enters it first and sets the flag then. */
-static void silence(void)
+/*
+ * What is there already, and will be looked at on the way to user space only, shall not keep the
+ * task from waiting interruptibly: signals with a handler, and work. Killing and freezing shall;
+ * who does that says so before it wakes the task, which takes this lock.
+ * Returns whether somebody has asked for work.
+ */
+static bool turn_deaf(void)
 {
-	clear_notify_signal();
-	if (task_work_pending(current))
-		set_thread_flag(TIF_NOTIFY_SIGNAL);
-}
-
-static int wait_for_mmap_lock(struct mm_struct *mm, unsigned long most)
-{
-	struct kx_alarm alarm = { .task = current };
-	int err;
-
-	timer_setup_on_stack(&alarm.timer, ring, 0);
-	mod_timer(&alarm.timer, jiffies + most);
-	err = down_read_interruptible(&mm->mmap_lock);
-	timer_delete_sync(&alarm.timer);
-	timer_destroy_on_stack(&alarm.timer);
-	if (alarm.rang)
-		silence();
-	return err;
+	spin_lock_irq(&current->sighand->siglock);
+	if (!__fatal_signal_pending(current) && !freezing(current) &&
+	    !(current->jobctl & JOBCTL_TRAP_FREEZE))
+		clear_thread_flag(TIF_SIGPENDING);
+	spin_unlock_irq(&current->sighand->siglock);
+	return test_and_clear_thread_flag(TIF_NOTIFY_SIGNAL);
 }
 
 /*
- * Waits for @patience nanoseconds at most, or for ever if that is KX_FOR_EVER, and takes off how
- * long it took. Signals, freezing among them, end the waiting. One that was there before, and is
- * not for killing, does not keep the lock from being had: it cannot be waited for interruptibly
- * then.
+ * Who asks for work enters it first and sets the flag then. Some work is entered without; then the
+ * flag is set for nothing, which nobody minds but who waits, and it is cleared before that.
  */
-int kx_mmap_read_lock(struct mm_struct *mm, u64 *patience)
+static void listen_again(bool is_work)
 {
-	u64 start, took;
-	int err = -EINTR;
+	clear_notify_signal();
+	if (is_work || task_work_pending(current))
+		set_thread_flag(TIF_NOTIFY_SIGNAL);
+	spin_lock_irq(&current->sighand->siglock);
+	recalc_sigpending();
+	spin_unlock_irq(&current->sighand->siglock);
+}
 
-	if (mmap_read_trylock(mm))
-		return 0;
-	if (*patience == KX_FOR_EVER)
-		return signal_pending(current) ? mmap_read_lock_killable(mm) :
-						 down_read_interruptible(&mm->mmap_lock);
-	start = ktime_get_ns();
-	if (!signal_pending(current))
-		err = wait_for_mmap_lock(mm, nsecs_to_jiffies(*patience) + 1);
-	else
-		schedule_timeout_killable(1);
-	took = ktime_get_ns() - start;
-	*patience -= min(took, *patience);
+/*
+ * Waits for @patience nanoseconds, or for ever if that is KX_FOR_EVER; interruptibly, as the
+ * freezers wake nobody else. -EINTR also for what comes meanwhile and is no reason to give up: then
+ * the caller may try again.
+ */
+int kx_mmap_read_lock_within(struct mm_struct *mm, u64 patience)
+{
+	struct kx_alarm alarm = { .task = current };
+	bool is_work = turn_deaf();
+	int err;
+
+	timer_setup_on_stack(&alarm.timer, ring, 0);
+	if (patience != KX_FOR_EVER)
+		mod_timer(&alarm.timer, jiffies + nsecs_to_jiffies(patience) + 1);
+	/* As mmap_read_lock_killable() does it. */
+	__mmap_lock_trace_start_locking(mm, false);
+	err = down_read_interruptible(&mm->mmap_lock);
+	__mmap_lock_trace_acquire_returned(mm, false, !err);
+	timer_delete_sync(&alarm.timer);
+	timer_destroy_on_stack(&alarm.timer);
+	listen_again(is_work);
 	return err;
 }
 

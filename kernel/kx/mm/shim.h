@@ -49,7 +49,7 @@ int kx_mmap_read_lock_killable(struct mm_struct *mm);
 
 #define KX_FOR_EVER U64_MAX
 
-int kx_mmap_read_lock(struct mm_struct *mm, u64 *patience);
+int kx_mmap_read_lock_within(struct mm_struct *mm, u64 patience);
 int kx_mmap_lock_is_contended(struct mm_struct *mm);
 int kx_vma_is_shadow_stack(const struct vm_area_struct *vma);
 

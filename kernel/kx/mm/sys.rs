@@ -39,8 +39,10 @@ extern "C" {
     pub(crate) fn kx_vma_grows_down(vma: *const bindings::vm_area_struct) -> ffi::c_int;
     pub(crate) fn kx_vma_backing(vma: *mut bindings::vm_area_struct) -> ffi::c_uint;
     pub(crate) fn kx_mmap_read_lock_killable(mm: *mut bindings::mm_struct) -> ffi::c_int;
-    pub(crate) fn kx_mmap_read_lock(mm: *mut bindings::mm_struct, patience: *mut u64)
-        -> ffi::c_int;
+    pub(crate) fn kx_mmap_read_lock_within(
+        mm: *mut bindings::mm_struct,
+        patience: u64,
+    ) -> ffi::c_int;
     pub(crate) fn kx_mmap_lock_is_contended(mm: *mut bindings::mm_struct) -> ffi::c_int;
     pub(crate) fn kx_vma_is_shadow_stack(vma: *const bindings::vm_area_struct) -> ffi::c_int;
     pub(crate) fn kx_mm_segments(mm: *mut bindings::mm_struct, segments: *mut Segments);

@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{ensure, Result};
 use pagelens::Kind;
+use rustix::process::{kill_process, Pid, Signal};
 
 use super::Loaded;
 use crate::pf_stat::start_cow;
@@ -14,6 +16,15 @@ use crate::support::{wait_until, Cgroup};
 
 #[test]
 fn a_call_that_waits_lets_itself_be_frozen_and_is_made_again_when_it_is_thawed() -> Result<()> {
+    a_waiting_call_is_frozen_after(&[])
+}
+
+#[test]
+fn a_call_that_waits_lets_itself_be_frozen_after_a_signal_that_the_caller_handles() -> Result<()> {
+    a_waiting_call_is_frozen_after(&[Signal::ALARM])
+}
+
+fn a_waiting_call_is_frozen_after(signals: &[Signal]) -> Result<()> {
     if !stuck::can_be() {
         return stuck::skip();
     }
@@ -33,9 +44,18 @@ fn a_call_that_waits_lets_itself_be_frozen_and_is_made_again_when_it_is_thawed()
             .spawn()?;
         let call = format!("/proc/{}/syscall", caller.id());
         let number = format!("{} ", abi::memuse::NR);
-        wait_until("it waits in the call", || {
-            Ok(fs::read_to_string(&call)?.starts_with(&number))
-        })?;
+        let waits = || {
+            wait_until("it waits in the call", || {
+                Ok(fs::read_to_string(&call)?.starts_with(&number))
+            })
+        };
+        waits()?;
+        for signal in signals {
+            kill_process(Pid::from_child(&caller), *signal)?;
+            // Until it has woken up and waits again.
+            std::thread::sleep(Duration::from_millis(100));
+            waits()?;
+        }
         group.freeze(true)?;
         Ok(caller)
     })?;

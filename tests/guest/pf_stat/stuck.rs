@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -29,25 +30,42 @@ pub fn skip() -> Result<()> {
 
 /// Calls `body` while nobody gets the mmap lock of the program, which waits for it in `mmap`.
 pub fn while_stuck<T>(cow: &mut Workload, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    while_all_stuck(std::slice::from_mut(cow), body)
+}
+
+/// The same of several programs.
+pub fn while_all_stuck<T>(cows: &mut [Workload], body: impl FnOnce() -> Result<T>) -> Result<T> {
     let mute = MuteFile::mount()?;
-    let mapped = step(cow, &format!("map {}", MuteFile::PATH))?;
-    let pid = cow.pid();
-    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    // Who opens it when it is being read waits for that.
+    let mapped = cows.iter_mut().map(|cow| {
+        let mapped = step(cow, &format!("map {}", MuteFile::PATH))?;
+        Ok((cow, mapped))
+    });
+    let mapped = mapped.collect::<Result<Vec<_>>>()?;
     thread::scope(|scope| {
-        scope.spawn(|| memory.read_at(&mut [0], mapped.start));
-        let asked = mute.wait_until_asked();
-        scope.spawn(|| step(cow, "areas 1"));
-        let result = asked
-            .and_then(|()| wait_until("it waits in mmap", || Ok(call(pid)?.starts_with("9 "))))
-            .and_then(|()| body());
+        let stuck = mapped.into_iter().try_for_each(|(cow, mapped)| {
+            let pid = cow.pid();
+            let memory = File::open(format!("/proc/{pid}/mem"))?;
+            let (to, reader) = channel();
+            scope.spawn(move || -> Result<()> {
+                to.send(rustix::thread::gettid())?;
+                memory.read_at(&mut [0], mapped.start)?;
+                Ok(())
+            });
+            let reader = reader.recv()?.as_raw_pid().cast_unsigned();
+            wait_until("it is read", || Ok(call(reader)?.starts_with("17 ")))?;
+            scope.spawn(move || step(cow, "areas 1"));
+            wait_until("it waits in mmap", || Ok(call(pid)?.starts_with("9 ")))
+        });
+        let result = stuck.and_then(|()| body());
         // They go on.
         drop(mute);
         result
     })
 }
 
-fn call(pid: u32) -> Result<String> {
-    Ok(fs::read_to_string(format!("/proc/{pid}/syscall"))?)
+fn call(thread: u32) -> Result<String> {
+    Ok(fs::read_to_string(format!("/proc/{thread}/syscall"))?)
 }
 
 #[test]

@@ -34,6 +34,7 @@
 //! | `write` | writes to each page of the writable private memory; answers the page faults |
 //! | `protect` | makes the writable private memory read-only |
 //! | `drop` | unmaps it |
+//! | `churn:N` | from now on a thread takes the right to write to N more pages away and gives it back, without rest |
 //! | `fork` | leaves a child that sleeps; answers its pid |
 //! | `forkas:NAME` | the same, under another name |
 //! | `views:PATH:N` | maps a file N times for reading and writing, and reads it through each |
@@ -120,6 +121,7 @@ impl Holder {
             "write" => return self.write().map(Some),
             "protect" => self.protect()?,
             "drop" => self.drop_all()?,
+            "churn" => churn(number(rest)?)?,
             "fork" => return process::fork(process::sleep_for_ever).map(Some),
             "forkas" => return process::fork(|| sleep_as(rest)).map(Some),
             "views" => self.views(rest)?,
@@ -253,6 +255,20 @@ fn threads(count: usize) -> Result<()> {
             .stack_size(64 << 10)
             .spawn(process::sleep_for_ever)?;
     }
+    Ok(())
+}
+
+/// The more pages, the longer the mmap lock is held for changes at a time.
+fn churn(pages: usize) -> Result<()> {
+    let mut map = Map::anonymous(pages, false)?;
+    map.advise(Advice::LinuxNoHugepage)?;
+    map.touch_by_writing();
+    std::thread::Builder::new().spawn(move || -> Result<()> {
+        loop {
+            map.protect(MprotectFlags::READ)?;
+            map.protect(MprotectFlags::READ | MprotectFlags::WRITE)?;
+        }
+    })?;
     Ok(())
 }
 
