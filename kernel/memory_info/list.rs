@@ -5,7 +5,7 @@
 //! nobody is kept from ending; between them it is known by the address of its structure.
 
 use crate::{
-    pages::{Outcome, Pages},
+    pages::Pages,
     snapshot::{Member, Name},
 };
 use kernel::{prelude::*, rbtree::RBTree, sync::aref::ARef};
@@ -20,15 +20,11 @@ use kx_mm::{
 };
 use kx_page::walk::Table;
 use model::{
-    memory_info::{Allowance, Figures},
+    memory_info::{Allowance, Figures, Look},
     sort::{end_of_run, sort, Pacer},
 };
 
-/// How often a name is looked at before its figures are taken as they are, though pages still move.
-/// Less often if the allowance for that is used up.
-const LOOKS: usize = 12;
-
-/// What could not be looked at, in the last look at each name.
+/// What could not be looked at, in the look at each name that counts.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Missed {
     /// How often a page was freed or moved meanwhile.
@@ -101,19 +97,11 @@ impl List {
         for index in 0..self.names.len() {
             sched::breathe_or_freeze()?;
             self.sorted_spaces(index, &mut spaces, &mut sorting)?;
-            let mut outcome = self.look(&spaces, pages, &mut table)?;
-            again.earn(outcome.work);
-            for _ in 1..LOOKS {
-                if outcome.unsettled == 0 || !again.suffices(outcome.work) {
-                    break;
-                }
-                outcome = self.look(&spaces, pages, &mut table)?;
-                again.spend(outcome.work);
-            }
-            missed.unsettled = missed.unsettled.saturating_add(outcome.unsettled);
-            missed.left_out = missed.left_out.saturating_add(outcome.left_out);
+            let look = again.settle(|| self.look(&spaces, pages, &mut table))?;
+            missed.unsettled = missed.unsettled.saturating_add(look.unsettled);
+            missed.left_out = missed.left_out.saturating_add(look.left_out);
             if let Some(name) = self.names.get_mut(index) {
-                name.figures = outcome.figures;
+                name.figures = look.figures;
             }
         }
         Ok(missed)
@@ -125,7 +113,7 @@ impl List {
         spaces: &Chunked<u128>,
         pages: &mut Pages<'_>,
         table: &mut Table,
-    ) -> Result<Outcome> {
+    ) -> Result<Look> {
         let mut pacer = Pacer::new(sched::breathe_or_freeze);
         let mut start = 0;
         while start < spaces.len() {

@@ -18,7 +18,7 @@ use kx_mm::mm::{self, MmWithUser, Patience};
 use kx_page::walk::{self, End, Leaves, Step, Table, Visitor};
 use model::{
     group::{candidate, group, unite},
-    memory_info::Figures,
+    memory_info::{Figures, Look},
     pte::{Entry, Level, PAGES_PER_PMD},
     sort::Pacer,
 };
@@ -61,18 +61,6 @@ pub(crate) struct Pages<'a> {
 
 /// What a step of a walk counts for: most of the steps are copies of a table.
 const STEP_WORK: u64 = 8;
-
-/// The figures of a name.
-pub(crate) struct Outcome {
-    pub(crate) figures: Figures,
-    /// How often a page was freed or moved meanwhile. Those that moved may be missing among the
-    /// duplicates.
-    pub(crate) unsettled: u64,
-    /// Address spaces whose mmap lock could not be had in time, or which had no end.
-    pub(crate) left_out: u64,
-    /// How much work it was.
-    pub(crate) work: u64,
-}
 
 impl<'a> Pages<'a> {
     pub(crate) fn new(memory: &'a Memory) -> Result<Self> {
@@ -124,7 +112,7 @@ impl<'a> Pages<'a> {
     }
 
     /// Compares the candidates of the name; returns its figures and starts anew.
-    pub(crate) fn finish(&mut self) -> Result<Outcome> {
+    pub(crate) fn finish(&mut self) -> Result<Look> {
         let mut pacer = Pacer::new(sched::breathe_or_freeze);
         let found = group(
             &mut self.candidates,
@@ -137,7 +125,7 @@ impl<'a> Pages<'a> {
         let mut figures = core::mem::take(&mut self.figures);
         figures.may_be_shared = found.frames;
         figures.nb_group = found.groups;
-        Ok(Outcome {
+        Ok(Look {
             figures,
             unsettled: core::mem::take(&mut self.moving).saturating_add(found.lost),
             left_out: core::mem::take(&mut self.left_out),

@@ -106,6 +106,20 @@ impl Figures {
     }
 }
 
+/// What a look at the processes of a name came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// What was seen.
+    pub figures: Figures,
+    /// How often a page was freed or moved meanwhile. Those that moved may be missing among the
+    /// duplicates.
+    pub unsettled: u64,
+    /// Address spaces whose mmap lock could not be had in time, or which had no end.
+    pub left_out: u64,
+    /// How much work it was, in pages or what takes as long.
+    pub work: u64,
+}
+
 /// How much work a snapshot may spend on names of which pages moved or were freed while they were
 /// looked at: they are looked at again, until nothing moved. Who frees pages all the time would
 /// otherwise decide how long that takes. In pages, or what is as much work.
@@ -121,23 +135,51 @@ impl Allowance {
     /// And for each unit of a first look, one over this many.
     pub const SHARE: u64 = 8;
 
+    /// How often a name is looked at before its figures are taken as they are, though pages still
+    /// move. Less often if the allowance is used up.
+    pub const LOOKS: usize = 12;
+
     /// That of a snapshot at its beginning.
     pub const fn new() -> Self {
         Self { left: Self::START }
     }
 
+    /// Looks at a name until nothing moves, as often as is allowed. The last look counts, but for one
+    /// that leaves out more than those before: more is known without it, and to wait for that lock
+    /// again would be no use.
+    ///
+    /// # Errors
+    ///
+    /// What `look` returned.
+    pub fn settle<E>(&mut self, mut look: impl FnMut() -> Result<Look, E>) -> Result<Look, E> {
+        let mut best = look()?;
+        self.earn(best.work);
+        for _ in 1..Self::LOOKS {
+            if best.unsettled == 0 || !self.suffices(best.work) {
+                break;
+            }
+            let next = look()?;
+            self.spend(next.work);
+            if next.left_out > best.left_out {
+                break;
+            }
+            best = next;
+        }
+        Ok(best)
+    }
+
     /// A name was looked at for the first time.
-    pub fn earn(&mut self, work: u64) {
+    fn earn(&mut self, work: u64) {
         self.left = self.left.saturating_add(work / Self::SHARE);
     }
 
     /// Whether a name may be looked at again for which the last look took `work`.
-    pub const fn suffices(&self, work: u64) -> bool {
+    const fn suffices(&self, work: u64) -> bool {
         work <= self.left
     }
 
     /// A name was looked at again.
-    pub fn spend(&mut self, work: u64) {
+    fn spend(&mut self, work: u64) {
         self.left = self.left.saturating_sub(work);
     }
 }

@@ -2,7 +2,9 @@
 //! Commands and lines of `/proc/memory_info`.
 
 use crate::support::cases;
-use model::memory_info::{write_line, Allowance, Command, Figures, Output, COMMAND_MAX, NAME_MAX};
+use model::memory_info::{
+    write_line, Allowance, Command, Figures, Look, Output, COMMAND_MAX, NAME_MAX,
+};
 use proptest::prelude::*;
 use std::fmt;
 
@@ -134,22 +136,61 @@ fn the_commands() {
     }
 }
 
-/// Looks at names until nothing moves, or as long as it is allowed, 12 times at most; returns the
-/// work of the first looks and of the others. Something moves in every look.
+/// What a look at a name comes to in which something moved.
+fn unsettled(work: u64) -> Look {
+    Look {
+        unsettled: 1,
+        work,
+        ..Look::default()
+    }
+}
+
+/// Looks at names as often as is allowed, while something moves in every look; returns the work of
+/// the first looks and of the others.
 fn looks(works: &[u64]) -> (u64, u64) {
     let mut allowance = Allowance::new();
-    let (mut first, mut again) = (0, 0);
+    let (mut first, mut all) = (0, 0);
     for &work in works {
         first += work;
-        allowance.earn(work);
-        for _ in 1..12 {
-            if allowance.suffices(work) {
-                allowance.spend(work);
-                again += work;
-            }
-        }
+        let look = || {
+            all += work;
+            Ok::<_, ()>(unsettled(work))
+        };
+        assert_eq!(allowance.settle(look), Ok(unsettled(work)));
     }
-    (first, again)
+    (first, all - first)
+}
+
+/// What counts of looks that come to this, one after the other, and how many there were.
+fn settled(looks: &[Look]) -> (Look, usize) {
+    let mut rest = looks.iter();
+    let counts = Allowance::new().settle(|| rest.next().copied().ok_or("no more looks"));
+    (counts.unwrap(), looks.len() - rest.len())
+}
+
+#[test]
+fn the_last_look_counts_which_is_the_first_without_a_move() {
+    let still = Look {
+        unsettled: 0,
+        ..unsettled(7)
+    };
+    let looks = [unsettled(5), unsettled(6), still, unsettled(8)];
+    assert_eq!(settled(&looks), (still, 3));
+}
+
+#[test]
+fn a_look_that_leaves_out_more_than_the_one_before_does_not_count_and_is_the_last() {
+    let out = |left_out, work| Look {
+        left_out,
+        ..unsettled(work)
+    };
+    assert_eq!(settled(&[out(0, 5), out(1, 6)]), (out(0, 5), 2));
+    assert_eq!(settled(&[out(1, 5), out(0, 6), out(1, 7)]), (out(0, 6), 3));
+    let still = Look {
+        unsettled: 0,
+        ..out(1, 6)
+    };
+    assert_eq!(settled(&[out(1, 5), still]), (still, 2));
 }
 
 #[test]
