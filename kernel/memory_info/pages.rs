@@ -35,6 +35,8 @@ const UNITE_AT: usize = 1 << 18;
 const WAITING: u64 = 40_000_000_000;
 /// but this at least: four milliseconds.
 const LEAST_WAITING: u64 = 4_000_000;
+/// Waiting for so many nanoseconds takes as long as a unit of work.
+const WAITING_PER_WORK: u64 = 1000;
 /// More cannot be sorted.
 const MAX: usize = u32::MAX as usize;
 
@@ -99,6 +101,7 @@ impl<'a> Pages<'a> {
         let walked = walk::walk_while(pin, &mut patience, table, self)?;
         let waited = share.saturating_sub(patience.left());
         self.waiting = self.waiting.saturating_sub(waited);
+        self.work = self.work.saturating_add(waited / WAITING_PER_WORK);
         self.longest_lock = walked.longest_lock.max(self.longest_lock);
         match walked.end {
             End::Whole => self.figures.total = self.figures.total.saturating_add(total),

@@ -116,7 +116,7 @@ pub struct Look {
     pub unsettled: u64,
     /// Address spaces whose mmap lock could not be had in time, or which had no end.
     pub left_out: u64,
-    /// How much work it was, in pages or what takes as long.
+    /// How much work it was, waiting included: in pages, or what takes as long.
     pub work: u64,
 }
 
