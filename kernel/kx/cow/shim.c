@@ -121,13 +121,19 @@ static __always_inline bool is_plain_copy(const struct vm_fault *vmf, const char
 	       !(READ_ONCE(page->flags.f) & (BIT(PG_head) | BIT(PG_anon_exclusive)));
 }
 
+/* Of what is_plain_copy(): the program may have got another name since, from another thread. */
+static __always_inline bool may_be_plain_copy(unsigned int facts)
+{
+	return facts == KX_FAULT_ANONYMOUS || facts == KX_FAULT_STRANGE;
+}
+
 notrace const struct vm_fault *kx_count_copy(const struct vm_fault *vmf, struct kx_till *till,
 					     u64 generation)
 {
 	if (!is_plain_copy(vmf, till->name))
 		return vmf;
 	/* Both must mean the same by a copy; debug kernels look each time. */
-	VM_WARN_ON_ONCE(kx_write_fault(vmf, till->name) != KX_FAULT_ANONYMOUS);
+	VM_WARN_ON_ONCE(!may_be_plain_copy(kx_write_fault(vmf, till->name)));
 	return kx_till_count(till, vmf->vma->vm_start, generation) ? NULL : vmf;
 }
 
