@@ -142,16 +142,17 @@ impl<T: Handler> Calls<T> {
     }
 
     /// Calls `call` with the state, and keeps the module in use meanwhile. If the file is about to go,
-    /// the answer is what procfs has where it is gone.
+    /// the answer is `gone`: what procfs has for this call where it is gone.
     ///
     /// # Safety
     ///
     /// As for [`Self::state`].
     unsafe fn in_use<R>(
         file: *mut bindings::file,
+        gone: Error,
         call: impl FnOnce(&T::Open) -> Result<R>,
     ) -> Result<R> {
-        let _in_use = InUse::begin().ok_or(EIO)?;
+        let _in_use = InUse::begin().ok_or(gone)?;
         // SAFETY: By this function's requirements.
         call(unsafe { Self::state(file) })
     }
@@ -200,7 +201,7 @@ impl<T: Handler> Calls<T> {
             Ok(count as isize)
         };
         // SAFETY: By this function's requirements.
-        from_result(|| unsafe { Self::in_use(file, read) })
+        from_result(|| unsafe { Self::in_use(file, EIO, read) })
     }
 
     /// # Safety
@@ -220,7 +221,7 @@ impl<T: Handler> Calls<T> {
             isize::try_from(len).map_err(|_| EINVAL)
         };
         // SAFETY: By this function's requirements.
-        from_result(|| unsafe { Self::in_use(file, write) })
+        from_result(|| unsafe { Self::in_use(file, EIO, write) })
     }
 
     /// # Safety
@@ -237,7 +238,7 @@ impl<T: Handler> Calls<T> {
             Ok(unsafe { bindings::fixed_size_llseek(file, offset, whence, size) })
         };
         // SAFETY: By this function's requirements.
-        let position = unsafe { Self::in_use(file, seek) };
+        let position = unsafe { Self::in_use(file, EINVAL, seek) };
         position.unwrap_or_else(|error: Error| error.to_errno().into())
     }
 }
