@@ -58,7 +58,7 @@ pub enum Command {
         #[arg(long, default_value = "stock")]
         kernel: String,
     },
-    /// Formatting, clippy, rustdoc, kernel-side warnings, recursion, C style, links in the docs.
+    /// Formatting, clippy, rustdoc, kernel-side warnings, recursion, large frames, C style, links in the docs.
     Lint,
     /// The pure crates' tests under Miri (wants a nightly toolchain).
     Miri {

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use walkdir::WalkDir;
 
+use crate::frames;
 use crate::imports;
 use crate::kernel;
 use crate::lab::Lab;
@@ -82,6 +83,7 @@ pub fn run(lab: &Lab) -> Result<()> {
     let kernel = kernel::named(lab, KERNEL)?;
     modules::compile(lab, &kernel, Mode::Clippy)?;
     recursion::check(lab, &kernel)?;
+    frames::check(lab, &kernel)?;
     imports::check(lab, &kernel)?;
     seams::check(lab, &kernel)?;
     checkpatch(lab)

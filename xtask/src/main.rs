@@ -16,6 +16,7 @@ mod catalogue;
 mod circles;
 mod cli;
 mod demo;
+mod frames;
 mod guest;
 mod host;
 mod ide;

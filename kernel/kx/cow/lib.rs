@@ -87,7 +87,7 @@ impl Program {
         let generation = Generation::new()?;
         Arc::pin_init(
             pin_init!(Self {
-                till: Till::new(comm),
+                till <- Till::new(comm),
                 lost: Atomic::new(0),
                 generation <- new_raw_lock!(generation, "kx::cow generation"),
             }),

@@ -94,6 +94,15 @@ impl<W: Word> Default for Till<W> {
 }
 
 impl<W: Word> Till<W> {
+    /// Makes a closed till, where it lies, of one whose words are all 0 and which nobody has yet. The
+    /// stack of a kernel has no room to make one there.
+    pub fn close_zeroed(&self) {
+        for entry in self.sets.iter().flatten() {
+            entry.start.put(CLOSED);
+        }
+        self.generation.put(RESTS);
+    }
+
     /// From now on only members of this generation, which is not 0 and has none yet, are counted; what
     /// was there is forgotten.
     ///
@@ -227,5 +236,32 @@ impl<W: Word> Entry<W> {
         let opening = (self.copies.peek() & !COPIES).wrapping_add(COPIES + 1);
         // The exchange orders: who reads the new word finds the entry closed, or what came after.
         self.copies.exchange(opening) & COPIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+    use std::vec::Vec;
+
+    fn words(till: &Till<AtomicU64>) -> Vec<u64> {
+        let entries = till.sets.iter().flatten();
+        let entries = entries.flat_map(|entry| [&entry.start, &entry.copies]);
+        let all = [&till.generation, &till.open].into_iter().chain(entries);
+        all.chain(&till.misses).map(Word::peek).collect()
+    }
+
+    #[test]
+    fn a_zeroed_till_becomes_a_closed_one() {
+        let till = Till::<AtomicU64>::default();
+        for entry in till.sets.iter().flatten() {
+            entry.start.put(0);
+        }
+        assert!(words(&till).iter().all(|word| *word == 0));
+        till.close_zeroed();
+        assert_eq!(words(&till), words(&Till::default()));
     }
 }
