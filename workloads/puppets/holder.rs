@@ -56,6 +56,7 @@ use rustix::thread::set_name;
 use workloads::map::Map;
 use workloads::process;
 use workloads::say;
+use workloads::SysSetting;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -270,7 +271,10 @@ fn threads(count: usize) -> Result<()> {
 /// The more pages, the longer the mmap lock is held for changes at a time.
 fn churn(pages: usize) -> Result<()> {
     let mut map = Map::anonymous(pages, false)?;
-    map.advise(Advice::LinuxNoHugepage)?;
+    // Where there are none, the advice is refused.
+    if SysSetting::has_huge_pages() {
+        map.advise(Advice::LinuxNoHugepage)?;
+    }
     map.touch_by_writing();
     std::thread::Builder::new().spawn(move || -> Result<()> {
         loop {
