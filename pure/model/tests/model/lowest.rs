@@ -36,6 +36,9 @@ fn what_lies_beyond_the_numbers_kept_is_not_known() {
     offered(&mut lowest, 31, &[50, 5, 30, 20, 40]);
     assert_eq!(lowest.any_in(&(31..40)), Some(false));
     assert_eq!(lowest.any_in(&(51..u64::MAX)), Some(false));
+    // What is at the bound counts.
+    offered(&mut lowest, 30, &[50, 30]);
+    assert_eq!(lowest.any_in(&(30..31)), Some(true));
 }
 
 /// A mapping that grows downwards by a page while all threads are looked at for its sake.
