@@ -86,17 +86,35 @@ fn a_circle_is_found_and_a_tree_is_none() {
     assert_eq!(circle(&round), Some(vec!["b".to_owned(), "c".to_owned()]));
 }
 
+/// A file, or those of a folder.
+fn parts(path: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path)?;
+    Ok(entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?)
+}
+
 #[test]
 fn the_labs_files_use_each_other_in_no_circle() -> anyhow::Result<()> {
     let mut uses = Uses::new();
     for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))? {
         let file = file?.path();
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        // The files of a folder are one for the others.
         let mut found = OfCrate::default();
-        found.visit_file(&syn::parse_file(&fs::read_to_string(&file)?)?);
+        for part in parts(&file)? {
+            found.visit_file(&syn::parse_file(&fs::read_to_string(part)?)?);
+        }
         uses.insert(name.into_owned(), found.0);
     }
     assert!(uses["vm"].contains("machine"), "nothing was read: {uses:?}");
+    assert!(
+        !uses["experiments"].is_empty(),
+        "no folder was read: {uses:?}"
+    );
     assert_eq!(circle(&uses), None);
     Ok(())
 }
