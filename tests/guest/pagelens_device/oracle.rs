@@ -148,7 +148,11 @@ fn a_dozen_stopped_programs_are_as_smaps_and_status_say() -> Result<()> {
         assert_eq!(i64::from(process.threads), stat.num_threads);
         assert_eq!(process.start_time / 10_000_000, stat.starttime);
         assert_eq!(process.uid, proc.status()?.ruid);
-        assert_eq!(process.kernel_stacks, 16 << 10);
+        // Twice as much where KASAN wants it.
+        ensure!(
+            [16 << 10, 32 << 10].contains(&process.kernel_stacks),
+            "{process:?}"
+        );
     }
     let end = &snapshot.end;
     assert_eq!(

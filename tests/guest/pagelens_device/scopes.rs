@@ -14,6 +14,7 @@ use pagelens::proc::pids;
 use workloads::{Running, Workload};
 
 use super::{all_of, holder, Loaded};
+use crate::runner::skip;
 use crate::support::{errno, wait_until, Cgroup};
 
 const LEFT_OUT_ABSENT: u32 = abi::pagelens::LEFT_OUT_ABSENT;
@@ -127,6 +128,9 @@ fn processes_of_a_cgroup_and_of_those_below_are_told() -> Result<()> {
 
 #[test]
 fn processes_of_a_pid_namespace_are_told_under_the_askers_numbers() -> Result<()> {
+    if !fs::exists("/proc/self/ns/pid")? {
+        return skip("this kernel has no pid namespaces", &["debug"]);
+    }
     let loaded = Loaded::new()?;
     let mut unshared = Running::start(
         Command::new("unshare")
