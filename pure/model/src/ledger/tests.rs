@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
 mod changes;
+mod index;
 
 extern crate std;
 use super::*;
 use crate::area::Span;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
-use std::{vec, vec::Vec};
+use std::{collections::BTreeMap, vec, vec::Vec};
 
 const PAGE: u64 = 4096;
 
@@ -145,23 +145,6 @@ proptest! {
     }
 
     #[test]
-    fn the_index_finds_each_bucket_whatever_was_removed(
-        faults in some_faults(), areas in some_areas(), more in some_faults(),
-    ) {
-        let mut ledger = entered(&faults, 64);
-        ledger.settle(0, 1000, &mut TestRoot::of(&areas));
-        for (start, kind) in &more {
-            ledger.count(*start, *kind, 1, &mut TestRoot::nothing());
-        }
-        let starts: Vec<u64> = ledger.buckets().iter().map(|b| b.start).collect();
-        for (number, start) in starts.iter().enumerate() {
-            prop_assert_eq!(ledger.number_of(*start), Some(number));
-        }
-        let entries = ledger.index.iter().filter(|&&entry| entry != 0).count();
-        prop_assert_eq!(entries, starts.len());
-    }
-
-    #[test]
     fn every_area_has_what_was_entered_within_it(faults in some_faults(), areas in some_areas()) {
         let mut counts = vec![Counts::ZERO; areas.len()];
         folded(&entered(&faults, 64), &areas, &mut counts);
@@ -283,16 +266,6 @@ fn an_area_that_grows_downwards_has_all_of_its_faults() {
     let folded = folded(&ledger, &root.areas, &mut counts);
     assert_eq!(counts[0].copied, LONG);
     assert_eq!((folded.gone.copied, folded.unplaced.copied), (0, 0));
-}
-
-#[test]
-fn starts_have_homes_of_their_own_as_a_rule() {
-    let ledger = ledger(512);
-    for pages in [1, 33, 512, 512 * 512] {
-        let starts = (0..512).map(|number| 0x7f00_0000_0000 + number * pages * PAGE);
-        let homes: BTreeSet<usize> = starts.map(|start| ledger.home(start)).collect();
-        assert!(homes.len() > 256, "{pages} pages apart: {}", homes.len());
-    }
 }
 
 #[test]
