@@ -177,13 +177,14 @@ const PAGEMAP_SCAN: libc::Ioctl =
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_PFNZERO: u64 = 1 << 5;
 
-/// Present bytes by PAGEMAP_SCAN over each area but the kernel's own, without the zero page.
+/// Present bytes by PAGEMAP_SCAN, without the zero page and the kernel's data (`[vvar]`).
 fn scan(pid: u32) -> Result<u64> {
     let pagemap = File::open(format!("/proc/{pid}/pagemap"))?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let mut regions = vec![Region::default(); 512];
     let mut sum = 0;
-    for line in maps.lines().filter(|line| !line.contains("[v")) {
+    let is_memory = |line: &&str| !line.contains("[vvar") && !line.contains("[vsyscall");
+    for line in maps.lines().filter(is_memory) {
         let range = line
             .split(' ')
             .next()
