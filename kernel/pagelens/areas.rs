@@ -3,7 +3,7 @@
 
 use abi::pagelens::{
     Header, Memory, Name, Sums, Vma, KIND_NAME, KIND_VMA, NAME_CUT, NAME_MAX, VMA_CHANGED,
-    VMA_FRAMES, VMA_LOCKED, WITH_NAMES, WITH_VMAS,
+    WITH_NAMES, WITH_VMAS,
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
 use kx_census::facts;
@@ -13,7 +13,7 @@ use kx_page::{
     entry::absent,
     walk::{Leaves, Step, Visitor},
 };
-use model::snapshot::{add_all, Tally, Traits};
+use model::snapshot::{add_all, Tally};
 
 /// Bytes for which there must be room before a walk comes to an area. The one before it has been told, or
 /// is told just before; behind the last comes the memory.
@@ -26,10 +26,17 @@ pub(crate) struct Areas {
     /// The number of the memory.
     memory: u64,
     tally: Tally,
-    /// The area at hand, if the walk is within one, and how much of it the walk will see.
-    area: Option<(Vma, u64)>,
+    /// The area at hand, if the walk is within one.
+    area: Option<Open>,
     name: KBox<[u8; PAGE_SIZE]>,
     sums: Sums,
+    is_changed: bool,
+}
+
+/// The area at hand.
+struct Open {
+    /// What there is to be told of it, if areas are told.
+    told: Option<Vma>,
     is_changed: bool,
 }
 
@@ -51,12 +58,15 @@ impl Areas {
     pub(crate) fn begin(&mut self, memory: u64) {
         self.memory = memory;
         self.area = None;
+        self.tally = Tally::default();
         self.sums = Sums::default();
         self.is_changed = false;
     }
 
     /// The sums of the memory, and whether an area was changed while it was looked at.
-    pub(crate) fn sums(&self) -> (Sums, bool) {
+    pub(crate) fn sums(&mut self) -> (Sums, bool) {
+        // Of areas that are not told.
+        add_all(&mut self.sums, &self.tally.finish());
         (self.sums, self.is_changed)
     }
 
@@ -118,18 +128,17 @@ impl Visitor for Visit<'_> {
         if with_vmas {
             self.tell_name(vma);
         }
-        let mut area = facts::area(vma);
-        area.memory = self.areas.memory;
-        let size = area.end.saturating_sub(from as u64);
-        if from as u64 != area.start {
+        let size = vma.end().saturating_sub(from) as u64;
+        self.areas.tally.begin(facts::weight(vma), size);
+        let memory = self.areas.memory;
+        self.areas.area = Some(Open {
+            told: with_vmas.then(|| Vma {
+                memory,
+                ..facts::area(vma)
+            }),
             // What became of one that was seen in part.
-            area.header.flags = VMA_CHANGED;
-        }
-        self.areas.tally.begin(Traits {
-            is_locked: area.traits & VMA_LOCKED != 0,
-            has_frames: area.traits & VMA_FRAMES != 0,
+            is_changed: from != vma.start(),
         });
-        self.areas.area = Some((area, size));
         Some(true)
     }
 
@@ -148,20 +157,22 @@ impl Visitor for Visit<'_> {
     }
 
     fn leave(&mut self, is_changed: bool) {
-        let Some((mut area, size)) = self.areas.area.take() else {
+        let Some(area) = self.areas.area.take() else {
             return;
         };
-        area.sums = self.areas.tally.finish(size);
-        add_all(&mut self.areas.sums, &area.sums);
-        if is_changed {
-            area.header.flags = VMA_CHANGED;
-        }
-        self.areas.is_changed |= area.header.flags & VMA_CHANGED != 0;
-        if self.areas.flags & WITH_VMAS != 0 {
-            area.header.len = size_of::<Vma>() as u32;
-            area.header.kind = KIND_VMA;
-            // There is room: `wants` saw to it, for an area before this one too.
-            let _ = self.out.push(&area);
-        }
+        let is_changed = is_changed || area.is_changed;
+        self.areas.is_changed |= is_changed;
+        let Some(mut told) = area.told else {
+            return;
+        };
+        told.sums = self.areas.tally.finish();
+        add_all(&mut self.areas.sums, &told.sums);
+        told.header = Header {
+            len: size_of::<Vma>() as u32,
+            kind: KIND_VMA,
+            flags: if is_changed { VMA_CHANGED } else { 0 },
+        };
+        // There is room: `wants` saw to it, for an area before this one too.
+        let _ = self.out.push(&told);
     }
 }

@@ -46,8 +46,7 @@ pub(crate) fn begin(asked: &Snapshot) -> Result<isize> {
     let census = Census::new(ask::scope(asked)?)?;
     let table = match asked.detail {
         DETAIL_COUNTERS => None,
-        DETAIL_FRAMES => Some(Table::with_facts()?),
-        _ => Some(Table::new()?),
+        detail => Some(Table::counted(detail == DETAIL_FRAMES)?),
     };
     let name = KBox::init(pin_init::init_zeroed(), charged::flags())?;
     let Snapshot { detail, flags, .. } = *asked;

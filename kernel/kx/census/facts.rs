@@ -13,7 +13,7 @@ use kx_mm::{
     mm::{self, Mm, MmWithUser, VmaRef},
     target::Target,
 };
-use model::area::Backing;
+use model::{area::Backing, snapshot::Traits};
 
 /// A process as it is seen from `namespace`, under its number there, and with the user namespace of
 /// the current task's credentials; without its memory.
@@ -85,13 +85,29 @@ pub fn area(vma: &VmaRef) -> Vma {
     }
 }
 
+/// What of a VMA matters to how its pages are counted.
+pub fn weight(vma: &VmaRef) -> Traits {
+    Traits {
+        is_locked: is_locked(vma),
+        has_frames: has_frames(vma),
+    }
+}
+
+fn is_locked(vma: &VmaRef) -> bool {
+    // SAFETY: The VMA is valid and its lock held, as it is borrowed.
+    unsafe { sys::kx_vma_is_locked(vma.as_ptr()) != 0 }
+}
+
+fn has_frames(vma: &VmaRef) -> bool {
+    vma.flags() & (flags::PFNMAP | flags::MIXEDMAP) != 0
+}
+
 /// `VMA_…`.
 fn traits(vma: &VmaRef) -> u32 {
     let has = |flag| vma.flags() & flag != 0;
     // SAFETY: The VMA is valid and its lock held, as it is borrowed.
-    let (is_locked, is_heap, is_stack) = unsafe {
+    let (is_heap, is_stack) = unsafe {
         (
-            sys::kx_vma_is_locked(vma.as_ptr()) != 0,
             sys::kx_vma_is_heap(vma.as_ptr()) != 0,
             sys::kx_vma_is_stack(vma.as_ptr()) != 0,
         )
@@ -104,9 +120,9 @@ fn traits(vma: &VmaRef) -> u32 {
         (VMA_EXEC, has(flags::EXEC)),
         (VMA_SHARED, mm::is_shared(vma)),
         (VMA_GROWS_DOWN, area.grows_down),
-        (VMA_LOCKED, is_locked),
+        (VMA_LOCKED, is_locked(vma)),
         (VMA_HUGETLB, has(flags::HUGETLB)),
-        (VMA_FRAMES, has(flags::PFNMAP | flags::MIXEDMAP)),
+        (VMA_FRAMES, has_frames(vma)),
         (VMA_SHADOW_STACK, mm::is_shadow_stack(vma)),
         (VMA_HEAP, is_heap),
         (VMA_STACK, is_stack),

@@ -31,7 +31,7 @@ use kx_base::{
 use zerocopy::{Immutable, IntoBytes};
 
 /// Bytes that a descriptor buffers at most.
-pub const CAPACITY: usize = 1 << 16;
+pub const CAPACITY: usize = 1 << 14;
 
 /// What is made piece by piece.
 pub trait Answer: Send + 'static {

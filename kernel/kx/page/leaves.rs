@@ -5,7 +5,7 @@ use crate::{
     sys,
     walk::{Step, Visitor},
 };
-use core::{ops::Range, ptr, slice};
+use core::{ops::Range, slice};
 use kernel::{ffi::c_ulong, page::PAGE_SIZE, prelude::*};
 use kx_base::charged::Words;
 use kx_mm::mm::{MmWithUser, VmaRef};
@@ -23,7 +23,14 @@ const ENTRIES: usize = PAGES_PER_PMD as usize;
 /// Room for the copy of a page table.
 pub struct Table {
     entries: Words,
-    facts: Option<Words>,
+    counted: Option<Counted>,
+}
+
+/// What is told of a table whose entries are counted.
+struct Counted {
+    facts: Words,
+    /// Whether their frames are looked at.
+    with_frames: bool,
 }
 
 impl Table {
@@ -36,19 +43,21 @@ impl Table {
         let entries = Words::zeroed(ENTRIES)?;
         Ok(Self {
             entries,
-            facts: None,
+            counted: None,
         })
     }
 
-    /// The same with room for what is known of the frames.
+    /// A table whose entries are to be counted only ([`Leaves::each`]), with a look at their frames or
+    /// without.
     ///
     /// # Errors
     ///
     /// [`ENOMEM`].
-    pub fn with_facts() -> Result<Self> {
+    pub fn counted(with_frames: bool) -> Result<Self> {
+        let facts = Words::zeroed(ENTRIES)?;
         Ok(Self {
-            entries: Words::zeroed(ENTRIES)?,
-            facts: Some(Words::zeroed(ENTRIES)?),
+            counted: Some(Counted { facts, with_frames }),
+            ..Self::new()?
         })
     }
 }
@@ -58,15 +67,16 @@ impl Table {
 pub struct Leaves<'a> {
     /// The address that the first entry maps.
     pub start: usize,
-    /// The entries as they are in the table.
+    /// The entries as they are in the table; of those that are counted, the first of each run that
+    /// are alike.
     pub values: &'a [u64],
     /// Their level. Above [`Level::Pte`] there is one entry, and only `pages` of it are meant
     /// where the VMA is smaller.
     pub level: Level,
     /// Pages of 4 KiB from `start` that belong to the VMA.
     pub pages: u64,
-    /// What was known at the same time of the frames of these pages, if the table has room for that
-    /// and there is anything to be known: of each, or one for all.
+    /// What was known at the same time of the frames of these pages, if entries are counted: of each
+    /// run and with its length; above [`Level::Pte`] of each page, or one for all.
     facts: &'a [u64],
 }
 
@@ -78,19 +88,16 @@ impl Leaves<'_> {
         self.values.iter().map(move |&value| Entry { value, level })
     }
 
-    /// Calls `each` with the entries, the facts of their frames, and for how many pages these are.
+    /// Calls `each` with entries of a table that counts, the facts of their frames, and for how many
+    /// pages these are: neighbours that are alike are told once, by the first of them.
     #[inline]
     pub fn each(&self, mut each: impl FnMut(Entry, Facts, u64)) {
         let level = self.level;
         match (level, self.facts, self.values) {
-            (Level::Pte, [], values) => {
-                for &value in values {
-                    each(Entry { value, level }, Facts::default(), 1);
-                }
-            }
             (Level::Pte, facts, values) => {
                 for (&value, &facts) in values.iter().zip(facts) {
-                    each(Entry { value, level }, Facts(facts), 1);
+                    let facts = Facts(facts);
+                    each(Entry { value, level }, facts, facts.pages());
                 }
             }
             (_, facts @ [_, _, ..], &[value]) => {
@@ -140,7 +147,7 @@ pub(crate) fn visit_slot(
             visitor.corrupt(pages as u64);
             (next, Step::Continue)
         }
-        sys::KX_TABLE => match table.copy(mm, address, pages) {
+        sys::KX_TABLE => match table.take(mm, address, pages) {
             Some((values, facts)) => {
                 let leaves = Leaves {
                     start: address,
@@ -182,13 +189,16 @@ fn visit_each(
     for value in table.entries.get(..count).unwrap_or_default() {
         let next = (start / PMD_SIZE + 1).saturating_mul(PMD_SIZE);
         let next = next.min(range.end);
-        let facts = match &mut table.facts {
-            Some(room) => match facts_of(mm, start..next, *value, room) {
+        let facts = match &mut table.counted {
+            Some(Counted {
+                facts,
+                with_frames: true,
+            }) => match facts_of(mm, start..next, *value, facts) {
                 Some(facts) => facts,
                 // It was exchanged meanwhile: look again.
                 None => return (start, Step::Continue),
             },
-            None => &[],
+            _ => &[],
         };
         let leaves = Leaves {
             start,
@@ -237,35 +247,57 @@ impl Table {
     /// any more. The mmap lock of `mm` is held, and a VMA holds the address.
     pub(crate) fn entry(&mut self, mm: &MmWithUser, address: usize, pmd: u64) -> Option<u64> {
         *self.entries.first_mut()? = pmd;
-        self.copy(mm, address, 1)?.0.first().copied()
+        self.copy(mm, address, 1)?.first().copied()
     }
 
-    /// Copies entries of the table that the first entry here points to, `count` of them from that
-    /// of `address` on, and the facts of their frames. `None` if the table is not there any more.
-    fn copy(&mut self, mm: &MmWithUser, address: usize, count: usize) -> Option<(&[u64], &[u64])> {
+    /// Copies or counts the `count` entries from that of `address` on of the table that the first
+    /// entry here points to. `None` if the table is not there any more.
+    fn take(&mut self, mm: &MmWithUser, address: usize, count: usize) -> Option<(&[u64], &[u64])> {
+        match self.counted.is_some() {
+            true => self.count(mm, address, count),
+            false => self
+                .copy(mm, address, count)
+                .map(|entries| (entries, &[][..])),
+        }
+    }
+
+    fn copy(&mut self, mm: &MmWithUser, address: usize, count: usize) -> Option<&[u64]> {
         let pmd = *self.entries.first()?;
         let entries = self.entries.get_mut(..count)?;
-        let facts = match &mut self.facts {
-            Some(room) => room.get_mut(..count)?,
-            None => &mut [],
-        };
-        let facts_or_null = match facts.is_empty() {
-            true => ptr::null_mut(),
-            false => facts.as_mut_ptr(),
-        };
         // SAFETY: The mmap lock is held and `mm` has users, so that the upper tables stay. No more
-        // entries and facts are asked for than there is room for, and they do not reach beyond the
-        // table because the slot that was found ends with it.
+        // entries are asked for than there is room for, and they do not reach beyond the table
+        // because the slot that was found ends with it.
         let same = unsafe {
             sys::kx_copy_table(
                 mm.as_raw(),
                 address as c_ulong,
                 pmd,
                 entries.as_mut_ptr(),
-                facts_or_null,
                 count as u32,
             )
         };
-        (same != 0).then_some((&*entries, &*facts))
+        (same != 0).then_some(&*entries)
+    }
+
+    fn count(&mut self, mm: &MmWithUser, address: usize, count: usize) -> Option<(&[u64], &[u64])> {
+        let pmd = *self.entries.first()?;
+        let Counted { facts, with_frames } = self.counted.as_mut()?;
+        let entries = self.entries.get_mut(..count)?;
+        let facts = facts.get_mut(..count)?;
+        let mut runs = count as u32;
+        // SAFETY: As in `copy`; there is room for as many facts.
+        let same = unsafe {
+            sys::kx_count_table(
+                mm.as_raw(),
+                address as c_ulong,
+                pmd,
+                entries.as_mut_ptr(),
+                facts.as_mut_ptr(),
+                &mut runs,
+                (*with_frames).into(),
+            )
+        };
+        let runs = runs as usize;
+        (same != 0).then_some((entries.get(..runs)?, facts.get(..runs)?))
     }
 }

@@ -89,30 +89,55 @@ unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr, unsigned lon
 
 static_assert(IS_ENABLED(CONFIG_PAGE_MAPCOUNT));
 
-static u64 flag_facts(const struct folio *folio)
-{
-	u64 facts = KX_FACT_KNOWN;
+/*
+ * What the facts are made of, in one word, so that neighbours can be compared before it is told
+ * what it means: flags of the folio, and in place of two others those of its mapping.
+ */
+#define RAW_FLAGS (BIT(PG_swapbacked) | BIT(PG_dirty) | BIT(PG_referenced) | BIT(PG_young) | \
+		   BIT(PG_head))
+#define RAW_KNOWN BIT(BITS_PER_LONG - 1)
 
-	if (folio_test_anon(folio))
+static_assert(!(FOLIO_MAPPING_FLAGS & RAW_FLAGS) && !(RAW_KNOWN & RAW_FLAGS));
+
+static __always_inline unsigned long raw_facts(const struct folio *folio)
+{
+	unsigned long mapping = (unsigned long)READ_ONCE(folio->mapping);
+
+	return (READ_ONCE(folio->flags.f) & RAW_FLAGS) | (mapping & FOLIO_MAPPING_FLAGS) |
+	       RAW_KNOWN;
+}
+
+static u64 told(unsigned long raw)
+{
+	u64 facts = 0;
+
+	if (raw & RAW_KNOWN)
+		facts |= KX_FACT_KNOWN;
+	if (raw & FOLIO_MAPPING_ANON)
 		facts |= KX_FACT_ANONYMOUS;
-	if (folio_test_swapbacked(folio))
-		facts |= KX_FACT_SWAP_BACKED;
-	if (folio_test_ksm(folio))
+	if ((raw & FOLIO_MAPPING_FLAGS) == FOLIO_MAPPING_KSM)
 		facts |= KX_FACT_KSM;
-	if (folio_test_dirty(folio))
+	if (raw & BIT(PG_swapbacked))
+		facts |= KX_FACT_SWAP_BACKED;
+	if (raw & BIT(PG_dirty))
 		facts |= KX_FACT_DIRTY;
-	if (folio_test_referenced(folio) || folio_test_young(folio))
+	if (raw & (BIT(PG_referenced) | BIT(PG_young)))
 		facts |= KX_FACT_REFERENCED;
-	if (folio_test_large(folio))
+	if (raw & BIT(PG_head))
 		facts |= KX_FACT_LARGE;
 	return facts;
+}
+
+static u64 flag_facts(const struct folio *folio)
+{
+	return told(raw_facts(folio));
 }
 
 /*
  * How many entries map @page, for one that is mapped. Who holds the only
  * reference to its folio is the only one, whatever the counts say meanwhile.
  */
-static unsigned int map_count(const struct page *page, const struct folio *folio)
+static __always_inline unsigned int map_count(const struct page *page, const struct folio *folio)
 {
 	int count;
 
@@ -139,19 +164,30 @@ static u64 leaf_facts(softleaf_t leaf)
 	return flag_facts(folio) | KX_FACT_UNSETTLED;
 }
 
-static u64 pte_facts(pte_t pte)
-{
-	struct page *page;
+/* Of the frame of a present entry: 0 if there is none. */
+struct frame {
+	unsigned long raw;
+	unsigned int mapcount;
+};
 
-	if (pte_none(pte) || (pte_present(pte) && pte_special(pte)))
-		return 0;
-	if (!pte_present(pte))
-		return leaf_facts(softleaf_from_pte(pte));
-	/* Nothing but a corrupt entry has another. */
-	if (unlikely(!pfn_valid(pte_pfn(pte))))
-		return 0;
-	page = pte_page(pte);
-	return flag_facts(page_folio(page)) | map_count(page, page_folio(page));
+/* @known is a frame of a stretch of which it is known that all have a struct page. */
+static __always_inline struct frame frame_of(pte_t pte, unsigned long *known)
+{
+	unsigned long pfn = pte_pfn(pte);
+	const struct folio *folio;
+	const struct page *page;
+
+	if (pte_special(pte))
+		return (struct frame) {};
+	if ((pfn ^ *known) & PAGE_SUBSECTION_MASK) {
+		/* Nothing but a corrupt entry has another. */
+		if (unlikely(!pfn_valid(pfn)))
+			return (struct frame) {};
+		*known = pfn;
+	}
+	page = pfn_to_page(pfn);
+	folio = page_folio(page);
+	return (struct frame) { raw_facts(folio), map_count(page, folio) };
 }
 
 /* Returns for how many pages the facts are: all of them, or one if all have the same. */
@@ -184,43 +220,122 @@ static unsigned int pmd_facts(pmd_t pmd, u64 *facts)
 /* walk.rs */
 
 /*
+ * The entry of @addr in the table to which @seen points, or NULL if that is not the table of this
+ * address any more; otherwise locked, to be unlocked by unlock_table().
+ *
  * RCU keeps the table's page from being freed by those who do so with the mmap
  * lock held for read; its lock and the second look make sure that it is still
  * the table of this address. What it maps stays mapped under that lock, and so
  * are its frames what the facts say.
  */
-int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 seen,
-		  u64 *entries, u64 *facts, unsigned int count)
+static pte_t *lock_table(struct mm_struct *mm, unsigned long addr, u64 seen, spinlock_t **lock)
 {
+	pmd_t *pmdp, pmd = __pmd(seen);
 	unsigned long next;
-	pmd_t pmd = __pmd(seen);
-	spinlock_t *lock;
-	unsigned int i;
 	bool corrupt;
-	pmd_t *pmdp;
 	pud_t pud;
-	pte_t *pte;
-	int same;
 
 	pmdp = find_pmd(mm, addr, addr + PAGE_SIZE, &next, &pud, &corrupt);
 	if (unlikely(!pmdp))
-		return 0;
+		return NULL;
 	rcu_read_lock();
-	if (unlikely(!pmd_same(pmd, pmdp_get_lockless(pmdp)))) {
-		rcu_read_unlock();
-		return 0;
-	}
-	pte = pte_offset_kernel(&pmd, addr);
-	lock = pte_lockptr(mm, &pmd);
-	spin_lock(lock);
-	same = pmd_same(pmd, pmdp_get_lockless(pmdp));
-	for (i = 0; same && i < count; i++)
-		entries[i] = pte_val(ptep_get(pte + i));
-	for (i = 0; same && facts && i < count; i++)
-		facts[i] = pte_facts(__pte(entries[i]));
+	if (unlikely(!pmd_same(pmd, pmdp_get_lockless(pmdp))))
+		goto gone;
+	*lock = pte_lockptr(mm, &pmd);
+	spin_lock(*lock);
+	if (likely(pmd_same(pmd, pmdp_get_lockless(pmdp))))
+		return pte_offset_kernel(&pmd, addr);
+	spin_unlock(*lock);
+gone:
+	rcu_read_unlock();
+	return NULL;
+}
+
+static void unlock_table(spinlock_t *lock)
+{
 	spin_unlock(lock);
 	rcu_read_unlock();
-	return same;
+}
+
+int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 seen,
+		  u64 *entries, unsigned int count)
+{
+	spinlock_t *lock;
+	unsigned int i;
+	pte_t *pte;
+
+	pte = lock_table(mm, addr, seen, &lock);
+	if (unlikely(!pte))
+		return 0;
+	for (i = 0; i < count; i++)
+		entries[i] = pte_val(ptep_get(pte + i));
+	unlock_table(lock);
+	return 1;
+}
+
+static u64 run_facts(pte_t pte, struct frame frame)
+{
+	if (!pte_present(pte))
+		return leaf_facts(softleaf_from_pte(pte));
+	return told(frame.raw) | frame.mapcount;
+}
+
+/* Compiled for each @frames: what is not looked at must not cost anything for each entry. */
+static __always_inline unsigned int count_runs(const pte_t *pte, const pte_t *end, u64 *entries,
+					       u64 *facts, bool frames)
+{
+	/* Read once: the machine's own. Not pte_val(), with which Xen translates the frame. */
+	const pteval_t same = ~(pteval_t)PTE_PFN_MASK;
+	struct frame frame = {}, last_frame = {};
+	unsigned long known = ~0UL;
+	unsigned int runs = 0;
+	u64 pages = 0;
+	pte_t now, last = {};
+
+	for (; pte < end; pte++) {
+		now = ptep_get((pte_t *)pte);
+		if (pte_none(now))
+			continue;
+		if (frames && likely(pte_present(now)))
+			frame = frame_of(now, &known);
+		if (likely(!((now.pte ^ last.pte) & same) && frame.raw == last_frame.raw &&
+			   frame.mapcount == last_frame.mapcount && pte_present(last))) {
+			pages++;
+			continue;
+		}
+		if (runs)
+			facts[runs - 1] |= pages << KX_FACT_PAGES;
+		pages = 1;
+		last = now;
+		last_frame = frame;
+		entries[runs] = pte_val(now);
+		facts[runs++] = frames ? run_facts(now, frame) : 0;
+	}
+	if (runs)
+		facts[runs - 1] |= pages << KX_FACT_PAGES;
+	return runs;
+}
+
+/*
+ * Tells entries that are alike as one: @entries has the first of each run, @facts what is known of
+ * all their frames (nothing, unless @frames) and from KX_FACT_PAGES on how many they are. Empty
+ * entries are passed over. Takes and returns in @count how many there are.
+ */
+int kx_count_table(struct mm_struct *mm, unsigned long addr, u64 seen,
+		   u64 *entries, u64 *facts, unsigned int *count, int frames)
+{
+	spinlock_t *lock;
+	pte_t *pte;
+
+	pte = lock_table(mm, addr, seen, &lock);
+	if (unlikely(!pte))
+		return 0;
+	if (frames)
+		*count = count_runs(pte, pte + *count, entries, facts, true);
+	else
+		*count = count_runs(pte, pte + *count, entries, facts, false);
+	unlock_table(lock);
+	return 1;
 }
 
 /*

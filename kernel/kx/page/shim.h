@@ -21,7 +21,9 @@ enum kx_slot {
 unsigned int kx_find_slot(struct mm_struct *mm, unsigned long addr, unsigned long end,
 			  unsigned long *next, u64 *values, unsigned int *count);
 int kx_copy_table(struct mm_struct *mm, unsigned long addr, u64 pmd,
-		  u64 *entries, u64 *facts, unsigned int count);
+		  u64 *entries, unsigned int count);
+int kx_count_table(struct mm_struct *mm, unsigned long addr, u64 pmd,
+		   u64 *entries, u64 *facts, unsigned int *count, int frames);
 int kx_pmd_facts(struct mm_struct *mm, unsigned long addr, u64 pmd, u64 *facts,
 		 unsigned int *count);
 
@@ -46,6 +48,8 @@ u64 kx_pfn_mask(void);
 #define KX_FACT_REFERENCED	BIT_ULL(37)
 #define KX_FACT_LARGE		BIT_ULL(38)
 #define KX_FACT_UNSETTLED	BIT_ULL(39)
+/* Where the number of pages begins for which they are. */
+#define KX_FACT_PAGES		48
 
 /* table.rs */
 #define KX_TABLE_ENTRIES 512

@@ -21,8 +21,16 @@ extern "C" {
         addr: ffi::c_ulong,
         pmd: u64,
         entries: *mut u64,
-        facts: *mut u64,
         count: ffi::c_uint,
+    ) -> ffi::c_int;
+    pub(crate) fn kx_count_table(
+        mm: *mut bindings::mm_struct,
+        addr: ffi::c_ulong,
+        pmd: u64,
+        entries: *mut u64,
+        facts: *mut u64,
+        count: *mut ffi::c_uint,
+        frames: ffi::c_int,
     ) -> ffi::c_int;
     pub(crate) fn kx_pmd_facts(
         mm: *mut bindings::mm_struct,

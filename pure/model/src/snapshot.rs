@@ -40,6 +40,16 @@ impl Facts {
     pub const LARGE: u64 = 1 << 38;
     /// On its way, so that how often it is mapped cannot be told.
     pub const UNSETTLED: u64 = 1 << 39;
+    /// Where the number of pages begins that have these facts, where neighbours are told as one.
+    const PAGES: u32 = 48;
+
+    /// How many pages have these facts, where neighbours are told as one.
+    #[must_use]
+    #[inline]
+    pub const fn pages(self) -> u64 {
+        self.0 >> Self::PAGES
+    }
+
     const fn has(self, bit: u64) -> bool {
         self.0 & bit != 0
     }
@@ -83,12 +93,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Starts anew, for an area.
-    pub fn begin(&mut self, traits: Traits) {
-        *self = Self {
-            traits,
-            ..Self::default()
-        };
+    /// Goes to the next area, of so many bytes.
+    pub fn begin(&mut self, traits: Traits, size: u64) {
+        if traits != self.traits {
+            self.settle();
+            self.traits = traits;
+        }
+        self.sums.size = self.sums.size.saturating_add(size);
     }
 
     /// An entry that stands for `pages` pages, and what is known of each of their frames, if that
@@ -131,10 +142,10 @@ impl Tally {
         self.sums.not_walked = self.sums.not_walked.saturating_add(bytes);
     }
 
-    /// The sums of an area of so many bytes.
-    pub fn finish(&mut self, size: u64) -> Sums {
+    /// The sums of all areas since the last time.
+    pub fn finish(&mut self) -> Sums {
         self.settle();
-        Sums { size, ..self.sums }
+        core::mem::take(&mut self.sums)
     }
 
     /// Adds what was counted.
@@ -269,11 +280,11 @@ mod tests {
 
     fn tally(traits: Traits, entries: &[(Entry, u64, u64)], absent: Absent) -> Sums {
         let mut tally = Tally::default();
-        tally.begin(traits);
+        tally.begin(traits, 1 << 30);
         for &(entry, facts, pages) in entries {
             tally.add(entry, Facts(facts), pages, |_| absent);
         }
-        tally.finish(1 << 30)
+        tally.finish()
     }
 
     #[test]

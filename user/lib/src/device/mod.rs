@@ -60,7 +60,7 @@ pub enum Detail {
     Counters,
     /// And what the entries of page tables say: a walk over them.
     Entries,
-    /// And what is known of the frames behind them: PSS, USS, kinds. About three times the work.
+    /// And what is known of the frames behind them: PSS, USS, kinds. Four times the work.
     #[default]
     Frames,
 }
