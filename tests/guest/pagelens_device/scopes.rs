@@ -165,7 +165,7 @@ fn processes_of_a_pid_namespace_are_told_under_the_askers_numbers() -> Result<()
         2
     );
 
-    let other = File::open("/proc/self/ns/net")?;
+    let other = File::open("/proc/self/ns/mnt")?;
     let question = all_of(Scope::PidNamespace(other.as_fd()));
     assert_eq!(errno(loaded.device.snapshot(&question)), libc::EINVAL);
     unshared.kill()?;
