@@ -93,8 +93,12 @@ static_assert(IS_ENABLED(CONFIG_PAGE_MAPCOUNT));
  * What the facts are made of, in one word, so that neighbours can be compared before it is told
  * what it means: flags of the folio, and in place of two others those of its mapping.
  */
-#define RAW_FLAGS (BIT(PG_swapbacked) | BIT(PG_dirty) | BIT(PG_referenced) | BIT(PG_young) | \
-		   BIT(PG_head))
+#ifdef CONFIG_PAGE_IDLE_FLAG
+#define RAW_USED (BIT(PG_referenced) | BIT(PG_young))
+#else
+#define RAW_USED BIT(PG_referenced)
+#endif
+#define RAW_FLAGS (BIT(PG_swapbacked) | BIT(PG_dirty) | RAW_USED | BIT(PG_head))
 #define RAW_KNOWN BIT(BITS_PER_LONG - 1)
 
 static_assert(!(FOLIO_MAPPING_FLAGS & RAW_FLAGS) && !(RAW_KNOWN & RAW_FLAGS));
@@ -121,7 +125,7 @@ static u64 told(unsigned long raw)
 		facts |= KX_FACT_SWAP_BACKED;
 	if (raw & BIT(PG_dirty))
 		facts |= KX_FACT_DIRTY;
-	if (raw & (BIT(PG_referenced) | BIT(PG_young)))
+	if (raw & RAW_USED)
 		facts |= KX_FACT_REFERENCED;
 	if (raw & BIT(PG_head))
 		facts |= KX_FACT_LARGE;

@@ -8,7 +8,7 @@ use pagelens::MemoryInfo;
 use workloads::{Module, SysSetting, Workload};
 
 use super::{holder, pages_in_groups, Loaded};
-use crate::support::{remove_between_calls, storm};
+use crate::support::{remove_between_calls, storm, wait_until};
 
 #[test]
 fn two_hundred_resets_in_a_storm_stay_right_about_who_stands_still() -> Result<()> {
@@ -33,6 +33,12 @@ fn two_hundred_resets_in_a_storm_stay_right_about_who_stands_still() -> Result<(
     Ok(())
 }
 
+/// What the module says about its last RESET.
+fn said(parameter: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/sys/module/memory_info/parameters/{parameter}"))?;
+    Ok(text.trim().parse()?)
+}
+
 #[test]
 fn khugepaged_does_not_change_the_figures_of_who_stands_still() -> Result<()> {
     const KHUGEPAGED: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged";
@@ -52,10 +58,20 @@ fn khugepaged_does_not_change_the_figures_of_who_stands_still() -> Result<()> {
     for round in 0..20 {
         let mut still = holder("still", &["fill:aa:4096", "fill:bb:4096"])?;
         still.ask("collapsible")?;
+        // While pages move, some may be missed; but never more than the module says.
         for _ in 0..10 {
-            let duplicates = loaded.now("still")?.duplicates;
-            assert_eq!(duplicates, pages_in_groups(8192, 2), "round {round}");
+            let found = loaded.now("still")?.duplicates.pages;
+            let (left_out, unsettled) = (said("left_out")?, said("unsettled")?);
+            let is_said = left_out > 0 || found + 2 * unsettled >= 8192;
+            ensure!(
+                found <= 8192 && is_said,
+                "round {round}: {found}, {left_out} left out, {unsettled} unsettled"
+            );
         }
+        wait_until("all are counted once nothing moves", || {
+            let duplicates = loaded.now("still")?.duplicates;
+            Ok(duplicates == pages_in_groups(8192, 2) && said("unsettled")? == 0)
+        })?;
     }
     ensure!(
         collapsed()? > before,
