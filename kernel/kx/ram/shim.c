@@ -79,20 +79,29 @@ static bool is_ram(struct look *look, unsigned long pfn)
 	return look->has_ram && page_is_ram(pfn);
 }
 
-/* Of a frame with one of the two marks that go before all others. */
-static u64 marked(struct look *look, unsigned long pfn, unsigned long flags)
+/* How many entries map what is no large folio; there may be a type in that place. */
+static unsigned int own_mappings(const struct page *page)
 {
-	u64 facts = 0;
+	return max(atomic_read(&page->_mapcount) + 1, 0);
+}
 
+/* Of a frame with one of the two marks that go before all others. */
+static void look_at_marked(struct look *look, const struct page *page, unsigned long pfn,
+			   unsigned long flags, struct kx_ram_run *run)
+{
 	if (flags & __PG_HWPOISON)
-		facts |= KX_RAM_POISONED;
+		run->facts |= KX_RAM_POISONED;
 	if (!(flags & BIT(PG_reserved)))
-		return facts;
+		return;
+	run->facts |= KX_RAM_RESERVED;
 	if (is_zero_pfn(pfn))
-		facts |= KX_RAM_ZERO;
+		run->facts |= KX_RAM_ZERO;
 	else if (!is_ram(look, pfn))
-		facts |= KX_RAM_NOT_RAM;
-	return facts | KX_RAM_RESERVED;
+		run->facts |= KX_RAM_NOT_RAM;
+	/* The kernel shows programs some of its own (vDSO). */
+	run->mappings = own_mappings(page);
+	if (run->mappings)
+		run->facts |= KX_RAM_MAPPED;
 }
 
 static u64 type_fact(unsigned int type)
@@ -170,8 +179,9 @@ static bool is_linked(const struct page *page)
 {
 	const struct list_head *own = &page->lru, *next = READ_ONCE(own->next), *back = NULL;
 
-	/* If it is in no list, the word may be anything. */
-	return !copy_from_kernel_nofault(&back, &next->prev, sizeof(back)) && back == own;
+	/* If it is in no list, it is alone in one, or the word may be anything. */
+	return next != own &&
+	       !copy_from_kernel_nofault(&back, &next->prev, sizeof(back)) && back == own;
 }
 
 /*
@@ -302,33 +312,26 @@ static void tell_file(struct look *look, struct folio *folio, unsigned long mapp
 	run->magic = look->file.magic;
 }
 
-/*
- * Facts of a folio, or of what else @folio is the first frame of. Returns how many
- * entries map it if it is small.
- */
-static unsigned int tell_folio(struct look *look, struct folio *folio, unsigned long flags,
-			       struct kx_ram_run *run)
+/* Facts of a folio, or of what else @folio is the first frame of, but how it is mapped. */
+static void tell_folio(struct look *look, struct folio *folio, unsigned long flags,
+		       struct kx_ram_run *run)
 {
 	unsigned long mapping = (unsigned long)READ_ONCE(folio->mapping);
 	unsigned int type = READ_ONCE(folio->page.page_type);
-	unsigned int mappings = 0;
 
 	if (!folio_ref_count(folio))
 		run->facts |= KX_RAM_UNREFERENCED;
-	if (page_type_has_type(type)) {
+	if (page_type_has_type(type))
 		run->facts |= type_fact(type);
-	} else {
-		mappings = (int)type < 0 ? 0 : type + 1;
+	else
 		run->facts |= flag_facts(flags) | mapping_facts(mapping);
-	}
 	if (run->facts & KX_RAM_BUDDY)
-		return 0;
+		return;
 	if (!(run->facts & ~KX_RAM_LARGE) && page_pool_page_is_pp(&folio->page))
 		run->facts |= KX_RAM_POOL;
 	tell_cgroup(look, folio, run);
 	if (run->facts & KX_RAM_MAPPING && look->wanted & KX_RAM_FILES)
 		tell_file(look, folio, mapping, run);
-	return mappings;
 }
 
 static unsigned long look_at_one(struct look *look, struct page *page, unsigned long pfn,
@@ -336,7 +339,8 @@ static unsigned long look_at_one(struct look *look, struct page *page, unsigned 
 {
 	unsigned long frames = 1;
 
-	run->mappings = tell_folio(look, (struct folio *)page, flags, run);
+	tell_folio(look, (struct folio *)page, flags, run);
+	run->mappings = own_mappings(page);
 	if (run->mappings)
 		run->facts |= KX_RAM_MAPPED;
 	if (run->facts & KX_RAM_BUDDY) {
@@ -351,12 +355,6 @@ static unsigned long look_at_one(struct look *look, struct page *page, unsigned 
 			run->facts = 0;
 	}
 	return reach(look, pfn, frames);
-}
-
-/* How many entries map a frame of a large folio by itself. */
-static unsigned int own_mappings(const struct page *page)
-{
-	return atomic_read(&page->_mapcount) + 1;
 }
 
 /*
@@ -453,7 +451,7 @@ static unsigned long look_at(struct look *look, struct page *page, unsigned long
 		.zone = zone_of(flags),
 	};
 	if (flags & (__PG_HWPOISON | BIT(PG_reserved))) {
-		run->facts = marked(look, pfn, flags);
+		look_at_marked(look, page, pfn, flags, run);
 		return 1;
 	}
 	head = compound_head(page);

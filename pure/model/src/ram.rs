@@ -152,7 +152,7 @@ pub fn sums(facts: Facts, frames: u64, mappings: u64) -> RamSums {
     let bytes = frames.saturating_mul(FRAME);
     let of_programs = is_of_programs(facts.kind());
     let part = |is_so: bool| if is_so { bytes } else { 0 };
-    let is_mapped = of_programs && facts.has(Facts::MAPPED);
+    let is_mapped = facts.has(Facts::MAPPED);
     let is_dirty = of_programs && facts.has(Facts::DIRTY);
     RamSums {
         bytes,

@@ -2,6 +2,9 @@
 //! RAM maps.
 
 mod frames;
+mod interface;
+mod programs;
+mod storms;
 
 use anyhow::Result;
 use pagelens::device::ram::{Question, Ram};
@@ -19,5 +22,14 @@ fn runs_and_groups() -> Question {
         with_groups: true,
         with_runs: true,
         ..Question::default()
+    }
+}
+
+/// All that can be asked for.
+pub(super) fn everything() -> Question {
+    Question {
+        with_files: true,
+        with_names: true,
+        ..runs_and_groups()
     }
 }

@@ -329,3 +329,163 @@ pub fn name_of(kind: u32) -> &'static str {
         _ => "unknown",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use proptest::prelude::*;
+    use zerocopy::{Immutable, IntoBytes};
+
+    use super::*;
+
+    fn answer(bytes: &[u8]) -> Answer {
+        let flags = rustix::fs::MemfdFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::memfd_create("answer", flags).unwrap());
+        file.write_all(bytes).unwrap();
+        file.rewind().unwrap();
+        Answer::new(file)
+    }
+
+    /// A record with its header, and what belongs behind it.
+    fn told<T: IntoBytes + Immutable>(kind: u16, flags: u16, record: &T, behind: &[u8]) -> Vec<u8> {
+        let mut bytes = [record.as_bytes(), behind].concat();
+        let header = Header {
+            len: bytes.len() as u32,
+            kind,
+            flags,
+        };
+        bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+        bytes
+    }
+
+    fn sums(bytes: u64) -> RamSums {
+        RamSums {
+            bytes,
+            ..RamSums::default()
+        }
+    }
+
+    fn zone(kind: u32, bytes: u64) -> Vec<u8> {
+        let zone = RamZone {
+            kind,
+            sums: sums(bytes),
+            ..RamZone::default()
+        };
+        told(KIND_RAM_ZONE, 0, &zone, &[])
+    }
+
+    fn end(bytes: u64) -> Vec<u8> {
+        let end = RamEnd {
+            bytes,
+            ..RamEnd::default()
+        };
+        told(KIND_RAM_END, 0, &end, &[])
+    }
+
+    #[test]
+    fn parts_are_added_up() {
+        let file = RamFile {
+            inode: 7,
+            dev_major: 8,
+            kind: RAM_SHARED_MEMORY,
+            sums: sums(4096),
+            ..RamFile::default()
+        };
+        let name = RamName {
+            inode: 7,
+            dev_major: 8,
+            ..RamName::default()
+        };
+        let group = RamGroup {
+            cgroup: 3,
+            kind: RAM_FILE,
+            sums: sums(1),
+            ..RamGroup::default()
+        };
+        let bytes = [
+            zone(RAM_FILE, 100),
+            told(KIND_RAM_NAME, RAM_NAME_DELETED, &name, b"/a\0\0\0\0\0\0"),
+            told(KIND_RAM_FILE, 0, &file, &[]),
+            told(999, 0, &0_u64, &[]),
+            told(KIND_RAM_FILE, 0, &file, &[]),
+            told(KIND_RAM_FILE, RAM_FILE_DEVICE, &file, &[]),
+            told(KIND_RAM_GROUP, 0, &group, &[]),
+            told(KIND_RAM_GROUP, 0, &group, &[]),
+            zone(RAM_FILE, 20),
+            zone(RAM_HOLE, 3),
+            end(123),
+        ];
+        let map = Ram::read(answer(&bytes.concat())).unwrap();
+        assert_eq!(map.of_kind(RAM_FILE).bytes, 120);
+        assert_eq!((map.total().bytes, map.memory_bytes()), (123, 120));
+        assert_eq!(map.groups[&(3, RAM_FILE)].bytes, 2);
+        let of = |is_device| {
+            &map.files[&FileId {
+                device: (8, 0),
+                inode: 7,
+                is_device,
+            }]
+        };
+        let (file, device) = (of(false), of(true));
+        assert_eq!((file.sums.bytes, device.sums.bytes), (8192, 4096));
+        assert_eq!(
+            (file.name.as_deref(), &device.name),
+            (Some(&b"/a"[..]), &None)
+        );
+        assert!(file.is_deleted && file.is_shared_memory && !device.is_deleted);
+    }
+
+    #[test]
+    fn a_name_that_was_too_long_is_none() {
+        let bytes = [
+            told(KIND_RAM_NAME, RAM_NAME_CUT, &RamName::default(), &[0; 8]),
+            end(0),
+        ];
+        let map = Ram::read(answer(&bytes.concat())).unwrap();
+        assert_eq!(map.files.values().next().unwrap().name, None);
+    }
+
+    #[test]
+    fn what_does_not_add_up_or_has_no_end_is_an_error() {
+        let error = Ram::read(answer(&[zone(RAM_FREE, 5), end(6)].concat())).unwrap_err();
+        assert!(error.to_string().contains("add up"), "{error}");
+        let error = Ram::read(answer(&zone(RAM_FREE, 5))).unwrap_err();
+        assert!(error.to_string().contains("cut off"), "{error}");
+        let begin = RamBegin {
+            protocol: PROTOCOL + 1,
+            ..RamBegin::default()
+        };
+        let error = Ram::read(answer(&told(KIND_RAM_BEGIN, 0, &begin, &[]))).unwrap_err();
+        assert!(error.to_string().contains("protocol"), "{error}");
+    }
+
+    #[test]
+    fn each_kind_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = (0..RAM_KINDS as u32).map(name_of).collect();
+        assert_eq!(names.len(), RAM_KINDS);
+        assert!(!names.contains("unknown"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_map_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            let _ = Ram::read(answer(&bytes));
+        }
+
+        #[test]
+        fn records_of_any_length_and_kind_are_understood_or_passed_over(
+            records in proptest::collection::vec((30_u16..42, 1_u32..20, any::<u8>()), 0..20)
+        ) {
+            let mut bytes = Vec::new();
+            for (kind, words, fill) in records {
+                let header = Header { len: words * 8, kind, flags: 0 };
+                bytes.extend_from_slice(header.as_bytes());
+                bytes.resize(bytes.len() + words as usize * 8 - 8, fill);
+            }
+            if let Ok(map) = Ram::read(answer(&bytes)) {
+                let _ = (map.memory_bytes(), map.by_kind());
+            }
+        }
+    }
+}
