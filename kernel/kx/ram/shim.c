@@ -1,23 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/cgroup.h>
-#include <linux/dcache.h>
-#include <linux/fs.h>
 #include <linux/ioport.h>
-#include <linux/kdev_t.h>
 #include <linux/kernel-page-flags.h>
 #include <linux/memcontrol.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
-#include <linux/nodemask.h>
 #include <linux/page-flags.h>
-#include <linux/pagemap.h>
 #include <linux/pgtable.h>
-#include <linux/sizes.h>
-#include <linux/uaccess.h>
-#include <linux/vmstat.h>
 
-#include "shim.h"
+#include "look.h"
 
 /*
  * Records of frames (struct page) are read without a lock and without a
@@ -27,11 +19,20 @@
  * others, an order or a head, is believed as far as those agree.
  */
 
+/* What is read of one record, each word once. */
+struct words {
+	unsigned long flags, mapping, memcg_data;
+	/* A map count or a type, and how many have a reference. */
+	int mapcount, refs;
+};
+
 /* What one call knows. */
 struct look {
 	/* Behind the last frame that may be told. */
 	unsigned long end;
 	unsigned int wanted;
+	/* What the last frame of programs was that stood for itself: all alike are told as it is. */
+	struct words like;
 	/* Whether there is memory in these 2 MiB at all; -1 if nobody asked yet. */
 	int has_ram;
 	/* The last mapping that was told, and what of it; valid as long as RCU is held. */
@@ -44,29 +45,6 @@ struct look {
 #endif
 };
 
-/* ENTIRELY_MAPPED of mm/internal.h: this bit of a folio's count, and those below. */
-static const int entirely_mapped = 0x800000;
-
-static unsigned int zone_of(unsigned long flags)
-{
-	switch ((flags >> ZONES_PGSHIFT) & ZONES_MASK) {
-#ifdef CONFIG_ZONE_DMA
-	case ZONE_DMA:
-		return KX_RAM_ZONE_DMA;
-#endif
-#ifdef CONFIG_ZONE_DMA32
-	case ZONE_DMA32:
-		return KX_RAM_ZONE_DMA32;
-#endif
-	case ZONE_NORMAL:
-		return KX_RAM_ZONE_NORMAL;
-	case ZONE_MOVABLE:
-		return KX_RAM_ZONE_MOVABLE;
-	default:
-		return KX_RAM_ZONE_NONE;
-	}
-}
-
 static const unsigned long block = PMD_SIZE / PAGE_SIZE;
 
 static bool is_ram(struct look *look, unsigned long pfn)
@@ -77,12 +55,6 @@ static bool is_ram(struct look *look, unsigned long pfn)
 		look->has_ram = region_intersects(start, PMD_SIZE, IORESOURCE_SYSTEM_RAM,
 						  IORES_DESC_NONE) != REGION_DISJOINT;
 	return look->has_ram && page_is_ram(pfn);
-}
-
-/* How many entries map what is no large folio; there may be a type in that place. */
-static unsigned int own_mappings(const struct page *page)
-{
-	return max(atomic_read(&page->_mapcount) + 1, 0);
 }
 
 /* Of a frame with one of the two marks that go before all others. */
@@ -99,114 +71,16 @@ static void look_at_marked(struct look *look, const struct page *page, unsigned 
 	else if (!is_ram(look, pfn))
 		run->facts |= KX_RAM_NOT_RAM;
 	/* The kernel shows programs some of its own (vDSO). */
-	run->mappings = own_mappings(page);
+	run->mappings = kx_ram_own_mappings(page);
 	if (run->mappings)
 		run->facts |= KX_RAM_MAPPED;
 }
 
-static u64 type_fact(unsigned int type)
-{
-	switch (type >> 24) {
-	case PGTY_buddy:
-		return KX_RAM_BUDDY;
-	case PGTY_offline:
-		return KX_RAM_GIVEN_AWAY;
-	case PGTY_table:
-		return KX_RAM_TABLE;
-	case PGTY_hugetlb:
-		return KX_RAM_HUGETLB;
-	case PGTY_slab:
-		return KX_RAM_SLAB;
-	case PGTY_zsmalloc:
-		return KX_RAM_ZSMALLOC;
-	case PGTY_unaccepted:
-		return KX_RAM_UNACCEPTED;
-	case PGTY_large_kmalloc:
-		return KX_RAM_KMALLOC;
-	default:
-		return 0;
-	}
-}
-
-/* Of memory of programs, and of the kernel's that has no type. */
-static u64 flag_facts(unsigned long flags)
-{
-	u64 facts = 0;
-
-	if (flags & BIT(PG_lru))
-		facts |= KX_RAM_LRU;
-	if (flags & BIT(PG_dirty))
-		facts |= KX_RAM_DIRTY;
-	if (flags & BIT(PG_writeback))
-		facts |= KX_RAM_WRITEBACK;
-	if (flags & BIT(PG_unevictable))
-		facts |= KX_RAM_UNEVICTABLE;
-	if (flags & BIT(PG_swapbacked)) {
-		facts |= KX_RAM_SWAP_BACKED;
-		if (IS_ENABLED(CONFIG_SWAP) && flags & BIT(PG_swapcache))
-			facts |= KX_RAM_SWAP_CACHE;
-	}
-	return facts;
-}
-
-static u64 mapping_facts(unsigned long mapping)
-{
-	if ((mapping & FOLIO_MAPPING_FLAGS) == FOLIO_MAPPING_KSM)
-		return KX_RAM_ANONYMOUS | KX_RAM_KSM;
-	if (mapping & FOLIO_MAPPING_ANON)
-		return KX_RAM_ANONYMOUS;
-	return mapping ? KX_RAM_MAPPING : 0;
-}
-
-/* The block of which the frame is a part that has no mark itself, as is_free_buddy_page(). */
-static bool in_buddy(const struct page *page, unsigned long pfn, u32 *order)
-{
-	const struct page *head;
-
-	for (*order = 1; *order <= MAX_PAGE_ORDER; ++*order) {
-		head = page - (pfn & (BIT(*order) - 1));
-		if (READ_ONCE(head->page_type) >> 24 == PGTY_buddy &&
-		    READ_ONCE(head->private) >= *order) {
-			*order = min(READ_ONCE(head->private), MAX_PAGE_ORDER);
-			return true;
-		}
-	}
-	*order = 0;
-	return false;
-}
-
-static bool is_linked(const struct page *page)
-{
-	const struct list_head *own = &page->lru, *next = READ_ONCE(own->next), *back = NULL;
-
-	/* If it is in no list, it is alone in one, or the word may be anything. */
-	return next != own &&
-	       !copy_from_kernel_nofault(&back, &next->prev, sizeof(back)) && back == own;
-}
-
-/*
- * Whether an unreferenced frame without a mark is free, in a list of a CPU or on
- * its way: it is in a list, or is one of a block of which the first frame is. The
- * kernel's blocks that are not compound look alike, but that their first frame has
- * a reference. What is in neither is the kernel's.
- */
-static bool in_list(const struct page *page, unsigned long pfn)
-{
-	const struct page *head, *last = NULL;
-	unsigned int order;
-
-	for (order = 0; order <= MAX_PAGE_ORDER; order++) {
-		head = page - (pfn & (BIT(order) - 1));
-		if (head == last)
-			continue;
-		if (page_ref_count(head))
-			return false;
-		if (!page_has_type(head) && is_linked(head))
-			return true;
-		last = head;
-	}
-	return false;
-}
+/* Where flags say what is told, and nothing else. */
+static const unsigned long told_flags =
+	__PG_HWPOISON | BIT(PG_reserved) | BIT(PG_head) | BIT(PG_lru) | BIT(PG_dirty) |
+	BIT(PG_writeback) | BIT(PG_unevictable) | BIT(PG_swapbacked) | BIT(PG_swapcache) |
+	ZONES_MASK << ZONES_PGSHIFT | NODES_MASK << NODES_PGSHIFT;
 
 /* How far what begins at @pfn reaches that is @frames long, and all of it has records. */
 static unsigned long reach(const struct look *look, unsigned long pfn, unsigned long frames)
@@ -240,10 +114,14 @@ static u64 cgroup_of(struct look *look, struct folio *folio, unsigned long data)
 	return cgroup;
 }
 
-static void tell_cgroup(struct look *look, struct folio *folio, struct kx_ram_run *run)
+static unsigned long memcg_data(const struct folio *folio)
 {
-	unsigned long data = READ_ONCE(folio->memcg_data);
+	return READ_ONCE(folio->memcg_data);
+}
 
+static void tell_cgroup(struct look *look, struct folio *folio, unsigned long data,
+			struct kx_ram_run *run)
+{
 	/* Slabs have a table there, of whom each object belongs to. */
 	if (!data || data & MEMCG_DATA_OBJEXTS)
 		return;
@@ -252,44 +130,20 @@ static void tell_cgroup(struct look *look, struct folio *folio, struct kx_ram_ru
 		run->cgroup = cgroup_of(look, folio, data);
 }
 #else
-static void tell_cgroup(struct look *look, struct folio *folio, struct kx_ram_run *run)
+static unsigned long memcg_data(const struct folio *folio)
+{
+	return 0;
+}
+
+static void tell_cgroup(struct look *look, struct folio *folio, unsigned long data,
+			struct kx_ram_run *run)
 {
 }
 #endif
 
-/*
- * The mapping of a file's folio. A reference makes sure that the folio is not
- * freed, hence that the word is a mapping, and that it is the folio's. A file takes
- * its folios out of its mapping before its inode is given up, of which that is a
- * part and which is freed by RCU, as is its superblock: under RCU what was found
- * may be read when the reference is gone. (d_find_alias_rcu() builds on the same.)
- */
-static struct address_space *mapping_of(struct folio *folio)
+static bool is_file_wanted(const struct look *look, const struct kx_ram_run *run)
 {
-	struct address_space *mapping;
-	bool is_file;
-
-	if (!folio_try_get(folio))
-		return NULL;
-	mapping = READ_ONCE(folio->mapping);
-	is_file = page_folio(&folio->page) == folio && !page_has_type(&folio->page) &&
-		  !((unsigned long)mapping & FOLIO_MAPPING_FLAGS);
-	folio_put(folio);
-	return is_file ? mapping : NULL;
-}
-
-static void identify(const struct inode *inode, struct kx_ram_run *run)
-{
-	dev_t device = inode->i_sb->s_dev;
-
-	if (S_ISBLK(inode->i_mode)) {
-		device = inode->i_rdev;
-		run->facts |= KX_RAM_DEVICE;
-	}
-	run->inode = inode->i_ino;
-	run->major = MAJOR(device);
-	run->minor = MINOR(device);
-	run->magic = inode->i_sb->s_magic;
+	return run->facts & KX_RAM_MAPPING && look->wanted & KX_RAM_FILES;
 }
 
 static void tell_file(struct look *look, struct folio *folio, unsigned long mapping,
@@ -298,11 +152,11 @@ static void tell_file(struct look *look, struct folio *folio, unsigned long mapp
 	const struct address_space *found;
 
 	if (look->mapping != mapping) {
-		found = mapping_of(folio);
+		found = kx_ram_mapping(folio);
 		if ((unsigned long)found != mapping || !found->host)
 			return;
 		look->file.facts = 0;
-		identify(found->host, &look->file);
+		kx_ram_identify(found->host, &look->file);
 		look->mapping = mapping;
 	}
 	run->facts |= look->file.facts;
@@ -312,35 +166,90 @@ static void tell_file(struct look *look, struct folio *folio, unsigned long mapp
 	run->magic = look->file.magic;
 }
 
+static struct words words_of(const struct folio *folio)
+{
+	return (struct words) {
+		.flags = READ_ONCE(folio->flags.f),
+		.mapping = (unsigned long)READ_ONCE(folio->mapping),
+		.memcg_data = memcg_data(folio),
+		.mapcount = atomic_read(&folio->_mapcount),
+		.refs = folio_ref_count(folio),
+	};
+}
+
 /* Facts of a folio, or of what else @folio is the first frame of, but how it is mapped. */
-static void tell_folio(struct look *look, struct folio *folio, unsigned long flags,
+static void tell_folio(struct look *look, struct folio *folio, const struct words *words,
 		       struct kx_ram_run *run)
 {
-	unsigned long mapping = (unsigned long)READ_ONCE(folio->mapping);
-	unsigned int type = READ_ONCE(folio->page.page_type);
-
-	if (!folio_ref_count(folio))
+	if (!words->refs)
 		run->facts |= KX_RAM_UNREFERENCED;
-	if (page_type_has_type(type))
-		run->facts |= type_fact(type);
+	if (page_type_has_type(words->mapcount))
+		run->facts |= kx_ram_type(words->mapcount);
 	else
-		run->facts |= flag_facts(flags) | mapping_facts(mapping);
+		run->facts |= kx_ram_flags(words->flags) | kx_ram_is_mapping(words->mapping);
 	if (run->facts & KX_RAM_BUDDY)
 		return;
 	if (!(run->facts & ~KX_RAM_LARGE) && page_pool_page_is_pp(&folio->page))
 		run->facts |= KX_RAM_POOL;
-	tell_cgroup(look, folio, run);
-	if (run->facts & KX_RAM_MAPPING && look->wanted & KX_RAM_FILES)
-		tell_file(look, folio, mapping, run);
+	tell_cgroup(look, folio, words->memcg_data, run);
+	if (is_file_wanted(look, run))
+		tell_file(look, folio, words->mapping, run);
+}
+
+/* What of the word of a mapping is told. */
+static unsigned long told_mapping(const struct look *look, unsigned long mapping)
+{
+	if (mapping & FOLIO_MAPPING_FLAGS)
+		return mapping & FOLIO_MAPPING_FLAGS;
+	return look->wanted & KX_RAM_FILES || !mapping ? mapping : ULONG_MAX;
+}
+
+static unsigned long told_memcg_data(const struct look *look, unsigned long data)
+{
+	return look->wanted & KX_RAM_GROUPS ? data : !!data;
+}
+
+/* Whether a frame that stands for itself is memory of programs: the words tell all of it. */
+static bool is_plain(const struct words *words)
+{
+	return words->mapping && words->refs && words->mapcount >= -1 &&
+	       !(words->flags & BIT(PG_head));
+}
+
+/* Whether the same is told of two of which this is true. Most frames are like their neighbours. */
+static bool are_alike(const struct look *look, const struct words *one, const struct words *other)
+{
+	return !((one->flags ^ other->flags) & told_flags) &&
+	       (one->mapcount < 0) == (other->mapcount < 0) &&
+	       told_mapping(look, one->mapping) == told_mapping(look, other->mapping) &&
+	       told_memcg_data(look, one->memcg_data) ==
+	       told_memcg_data(look, other->memcg_data);
+}
+
+/* Takes @page for a frame more of what @last tells, if it is like the last frame of that. */
+static bool is_one_more(const struct look *look, const struct page *page,
+			struct kx_ram_run *last)
+{
+	struct words words;
+
+	if (!look->like.mapping || READ_ONCE(page->compound_info) & 1)
+		return false;
+	words = words_of((const struct folio *)page);
+	if (!is_plain(&words) || !are_alike(look, &look->like, &words))
+		return false;
+	last->frames++;
+	last->mappings += words.mapcount + 1;
+	return true;
 }
 
 static unsigned long look_at_one(struct look *look, struct page *page, unsigned long pfn,
-				 unsigned long flags, struct kx_ram_run *run)
+				 struct kx_ram_run *run)
 {
+	struct words words = words_of((const struct folio *)page);
 	unsigned long frames = 1;
 
-	tell_folio(look, (struct folio *)page, flags, run);
-	run->mappings = own_mappings(page);
+	tell_folio(look, (struct folio *)page, &words, run);
+	run->mappings = max(words.mapcount + 1, 0);
 	if (run->mappings)
 		run->facts |= KX_RAM_MAPPED;
 	if (run->facts & KX_RAM_BUDDY) {
@@ -349,58 +258,23 @@ static unsigned long look_at_one(struct look *look, struct page *page, unsigned 
 			run->order = 0;
 		frames = BIT(run->order);
 	} else if (run->facts == KX_RAM_UNREFERENCED) {
-		if (in_buddy(page, pfn, &run->order))
+		if (kx_ram_in_buddy(page, pfn, &run->order))
 			run->facts |= KX_RAM_BUDDY;
-		else if (!in_list(page, pfn))
+		else if (!kx_ram_in_list(page, pfn))
 			run->facts = 0;
 	}
+	/* Where a file is wanted and was not found, it may be with the next. */
+	if (is_plain(&words) && (run->inode || !is_file_wanted(look, run)))
+		look->like = words;
 	return reach(look, pfn, frames);
-}
-
-/*
- * Of a folio of which some frames are mapped and some are not, those from @page on
- * that are alike. The first frame's count is where its type would be.
- */
-static unsigned long mapped_alike(const struct page *page, unsigned long frames,
-				  struct kx_ram_run *run)
-{
-	bool is_mapped = own_mappings(page);
-	unsigned long i;
-
-	for (i = 0; i < frames; i++) {
-		if (is_mapped != !!own_mappings(page + i))
-			break;
-		run->mappings += own_mappings(page + i);
-	}
-	if (is_mapped)
-		run->facts |= KX_RAM_MAPPED;
-	return i;
-}
-
-/* Which of @frames frames from @page on are mapped, as far as it is the same for them. */
-static unsigned long tell_mappings(const struct folio *folio, const struct page *page,
-				   unsigned long frames, unsigned long all,
-				   struct kx_ram_run *run)
-{
-	int total = atomic_read(&folio->_large_mapcount) + 1;
-	int entire = atomic_read(&folio->_entire_mapcount) + 1;
-	int mapped = atomic_read(&folio->_nr_pages_mapped);
-
-	if (total <= 0)
-		return frames;
-	if (!(run->facts & KX_RAM_HUGETLB) && mapped < entirely_mapped && mapped < all)
-		return mapped_alike(page, frames, run);
-	run->facts |= KX_RAM_MAPPED;
-	/* Those by small entries are spread evenly if this is not all of it. */
-	run->mappings = frames * max(entire, 0) + max(total - entire, 0) * frames / all;
-	return frames;
 }
 
 static unsigned long look_at_large(struct look *look, struct folio *folio, struct page *page,
 				   unsigned long pfn, unsigned int order,
 				   struct kx_ram_run *run)
 {
-	unsigned long all = BIT(order), frames, flags, i;
+	unsigned long all = BIT(order), frames, i;
+	struct words words;
 
 	frames = reach(look, pfn, all - (pfn & (all - 1)));
 	/* Their marks are their own. */
@@ -409,32 +283,15 @@ static unsigned long look_at_large(struct look *look, struct folio *folio, struc
 			break;
 	frames = i;
 	run->facts |= KX_RAM_LARGE;
-	flags = READ_ONCE(folio->flags.f);
-	tell_folio(look, folio, flags, run);
+	words = words_of(folio);
+	tell_folio(look, folio, &words, run);
 	/* Of hugetlb, only the first frame says so for all. */
-	if (run->facts & KX_RAM_HUGETLB && flags & __PG_HWPOISON)
+	if (run->facts & KX_RAM_HUGETLB && words.flags & __PG_HWPOISON)
 		run->facts |= KX_RAM_POISONED;
 	if (order == HPAGE_PMD_ORDER && run->facts == KX_RAM_LARGE &&
 	    stable_page_flags(&folio->page) & BIT_ULL(KPF_ZERO_PAGE))
 		run->facts |= KX_RAM_ZERO;
-	return tell_mappings(folio, page, frames, all, run);
-}
-
-/*
- * The order of what @page is a part of and @head the first frame; 0 if they do not
- * agree on that. All that consists of several frames begins where its size says.
- */
-static unsigned int order_of(struct page *head, const struct page *page, unsigned long pfn)
-{
-	unsigned long flags = READ_ONCE(head->flags.f);
-	unsigned int order;
-
-	if (!(flags & BIT(PG_head)))
-		return 0;
-	order = compound_order(head);
-	if (!order || order > MAX_FOLIO_ORDER)
-		return 0;
-	return pfn_to_page(ALIGN_DOWN(pfn, BIT(order))) == head ? order : 0;
+	return kx_ram_tell_mappings(folio, page, frames, all, run);
 }
 
 /* Returns how many frames @run tells of. */
@@ -445,10 +302,11 @@ static unsigned long look_at(struct look *look, struct page *page, unsigned long
 	struct page *head;
 	unsigned int order;
 
+	look->like.mapping = 0;
 	*run = (struct kx_ram_run) {
 		.pfn = pfn,
 		.node = (flags >> NODES_PGSHIFT) & NODES_MASK,
-		.zone = zone_of(flags),
+		.zone = kx_ram_zone(flags),
 	};
 	if (flags & (__PG_HWPOISON | BIT(PG_reserved))) {
 		look_at_marked(look, page, pfn, flags, run);
@@ -456,11 +314,11 @@ static unsigned long look_at(struct look *look, struct page *page, unsigned long
 	}
 	head = compound_head(page);
 	if (head == page && likely(!(flags & BIT(PG_head))))
-		return look_at_one(look, page, pfn, flags, run);
-	order = order_of(head, page, pfn);
+		return look_at_one(look, page, pfn, run);
+	order = kx_ram_order(head, page, pfn);
 	if (likely(order))
 		return look_at_large(look, page_folio(head), page, pfn, order, run);
-	return look_at_one(look, page, pfn, flags, run);
+	return look_at_one(look, page, pfn, run);
 }
 
 /* Frames of a section that is not online: are they memory at all? */
@@ -509,6 +367,11 @@ unsigned int kx_ram_look(unsigned long pfn, unsigned long end, unsigned int want
 	rcu_read_lock();
 	page = pfn_to_online_page(pfn);
 	for (; pfn < stop; pfn += frames) {
+		if (page && count && is_one_more(&look, page, last)) {
+			frames = 1;
+			page++;
+			continue;
+		}
 		frames = page ? look_at(&look, page, pfn, &run) :
 				look_at_offline(&look, pfn, &run);
 		page = page ? page + frames : NULL;
@@ -528,134 +391,4 @@ unsigned int kx_ram_look(unsigned long pfn, unsigned long end, unsigned int want
 	rcu_read_unlock();
 	*next = pfn;
 	return count;
-}
-
-/* The first frame at @pfn or behind it of a section of which there is memory. */
-unsigned long kx_ram_next(unsigned long pfn)
-{
-	unsigned long nr = pfn_to_section_nr(pfn);
-
-	if (pfn_in_present_section(pfn))
-		return pfn;
-	for (nr++; nr < NR_MEM_SECTIONS; nr++) {
-		struct mem_section *section = __nr_to_section(nr);
-
-		if (present_section(section))
-			return section_nr_to_pfn(nr);
-		/* Where one has no record, its neighbours have none. */
-		if (!section)
-			nr |= SECTION_ROOT_MASK;
-	}
-	return ULONG_MAX;
-}
-
-static void copy_name(const struct dentry *dentry, char *buffer, unsigned int len,
-		      unsigned int *at)
-{
-	unsigned int bytes = min(dentry->d_name.len, len - 1);
-
-	*at = len - 1 - bytes;
-	memcpy(buffer + *at, dentry->d_name.name, bytes);
-	buffer[len - 1] = '\0';
-}
-
-/*
- * A name of a file, as d_find_alias_rcu() finds it. What is not freed by RCU is no
- * part of a tree and never renamed: it stays as long as the inode's lock is held,
- * and its name is copied right away.
- */
-static const struct dentry *find_alias(struct inode *inode, char *buffer, unsigned int len,
-				       unsigned int *at)
-{
-	const struct dentry *found = NULL, *dentry;
-
-	spin_lock(&inode->i_lock);
-	if (!(inode_state_read(inode) & I_FREEING)) {
-		hlist_for_each_entry(dentry, &inode->i_dentry, d_alias) {
-			found = dentry;
-			if (!d_unhashed(dentry))
-				break;
-		}
-	}
-	if (found && found->d_flags & DCACHE_NORCU) {
-		copy_name(found, buffer, len, at);
-		found = NULL;
-	}
-	spin_unlock(&inode->i_lock);
-	return found;
-}
-
-static int tell_name(struct inode *inode, char *buffer, unsigned int len, unsigned int *at,
-		     int *deleted)
-{
-	const struct dentry *dentry;
-	char *path;
-
-	*at = len;
-	*deleted = 0;
-	dentry = find_alias(inode, buffer, len, at);
-	if (!dentry)
-		return *at < len ? 0 : -ENOENT;
-	/* Not connected with a root: what goes by handles (NFS). */
-	if (IS_ROOT(dentry) && dentry != inode->i_sb->s_root)
-		return -ENOENT;
-	*deleted = d_unlinked(dentry);
-	path = dentry_path_raw(dentry, buffer, len);
-	if (IS_ERR(path))
-		return PTR_ERR(path);
-	*at = path - buffer;
-	return 0;
-}
-
-/*
- * The name of the file of which the first frame of @run is, if it still is: up to
- * the end of @buffer, from *@at on. Nothing is referenced, neither inode nor
- * dentry, so that unmounting never finds them busy.
- */
-int kx_ram_name(const struct kx_ram_run *run, char *buffer, unsigned int len,
-		unsigned int *at, int *deleted)
-{
-	struct address_space *mapping = NULL;
-	struct kx_ram_run now = {};
-	int err = -ENOENT;
-	struct page *page;
-
-	rcu_read_lock();
-	page = pfn_to_online_page(run->pfn);
-	if (page)
-		mapping = mapping_of(page_folio(page));
-	if (mapping && mapping->host) {
-		identify(mapping->host, &now);
-		if (now.inode == run->inode && now.major == run->major &&
-		    now.minor == run->minor)
-			err = tell_name(mapping->host, buffer, len, at, deleted);
-	}
-	rcu_read_unlock();
-	return err;
-}
-
-static u64 counter(const struct pglist_data *node, enum node_stat_item item)
-{
-	return max(atomic_long_read(&node->vm_stat[item]), 0L);
-}
-
-/* The counters of the first node from @from on; returns which, or -1 if there is none. */
-int kx_ram_node(int from, struct kx_ram_node *counters)
-{
-	const struct pglist_data *node;
-	int number = from;
-
-	while (number < MAX_NUMNODES && !node_online(number))
-		number++;
-	if (number >= MAX_NUMNODES)
-		return -1;
-	node = NODE_DATA(number);
-	*counters = (struct kx_ram_node) {
-		.present = (u64)READ_ONCE(node->node_present_pages) * PAGE_SIZE,
-		.vmalloc = counter(node, NR_VMALLOC) * PAGE_SIZE,
-		.kernel_stacks = counter(node, NR_KERNEL_STACK_KB) * SZ_1K,
-		.page_tables = counter(node, NR_PAGETABLE) * PAGE_SIZE,
-		.secondary_page_tables = counter(node, NR_SECONDARY_PAGETABLE) * PAGE_SIZE,
-	};
-	return number;
 }
