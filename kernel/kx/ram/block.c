@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/hugetlb.h>
+#include <linux/list.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/page-flags.h>
-#include <linux/uaccess.h>
 
 #include "look.h"
 
@@ -27,13 +27,35 @@ bool kx_ram_in_buddy(const struct page *page, unsigned long pfn, u32 *order)
 	return false;
 }
 
+/* @link, if it is that of a frame's record. Under RCU it stays that. */
+static const struct list_head *of_frame(const struct list_head *link)
+{
+	const struct page *page = list_entry(link, struct page, lru);
+	unsigned long pfn = page_to_pfn(page);
+
+	return pfn_to_online_page(pfn) == page ? link : NULL;
+}
+
+/*
+ * Whether a frame is linked into a list. If it is not, its words may be anything,
+ * so that what they lead to is looked at only if that is a frame, as most
+ * neighbours are.
+ */
 static bool is_linked(const struct page *page)
 {
-	const struct list_head *own = &page->lru, *next = READ_ONCE(own->next), *back = NULL;
+	const struct list_head *own = &page->lru;
+	const struct list_head *next = READ_ONCE(own->next), *prev = READ_ONCE(own->prev);
 
-	/* If it is in no list, it is alone in one, or the word may be anything. */
-	return next != own &&
-	       !copy_from_kernel_nofault(&back, &next->prev, sizeof(back)) && back == own;
+	if (next == own || (unsigned long)next < PAGE_OFFSET)
+		return false;
+	/* The only one. */
+	if (next == prev)
+		return true;
+	next = of_frame(next);
+	if (next)
+		return READ_ONCE(next->prev) == own;
+	prev = of_frame(prev);
+	return prev && READ_ONCE(prev->next) == own;
 }
 
 /*
@@ -66,12 +88,8 @@ bool kx_ram_in_list(const struct page *page, unsigned long pfn)
  */
 unsigned int kx_ram_order(struct page *head, const struct page *page, unsigned long pfn)
 {
-	unsigned long flags = READ_ONCE(head->flags.f);
-	unsigned int order;
+	unsigned int order = compound_order(head);
 
-	if (!(flags & BIT(PG_head)))
-		return 0;
-	order = compound_order(head);
 	if (!order || order > MAX_FOLIO_ORDER)
 		return 0;
 	return pfn_to_page(ALIGN_DOWN(pfn, BIT(order))) == head ? order : 0;
@@ -84,16 +102,18 @@ unsigned int kx_ram_order(struct page *head, const struct page *page, unsigned l
 static unsigned long mapped_alike(const struct page *page, unsigned long frames,
 				  struct kx_ram_run *run)
 {
-	bool is_mapped = kx_ram_own_mappings(page);
-	unsigned long i;
+	unsigned int mappings = kx_ram_own_mappings(page);
+	bool is_mapped = mappings;
+	unsigned long i = 0;
 
-	for (i = 0; i < frames; i++) {
-		if (is_mapped != !!kx_ram_own_mappings(page + i))
-			break;
-		run->mappings += kx_ram_own_mappings(page + i);
-	}
 	if (is_mapped)
 		run->facts |= KX_RAM_MAPPED;
+	do {
+		run->mappings += mappings;
+		if (++i == frames)
+			break;
+		mappings = kx_ram_own_mappings(page + i);
+	} while (is_mapped == !!mappings);
 	return i;
 }
 

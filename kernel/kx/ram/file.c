@@ -54,6 +54,9 @@ static void copy_name(const struct dentry *dentry, char *buffer, unsigned int le
 	buffer[len - 1] = '\0';
 }
 
+/* Names that were deleted, and are open still, before one that was not. Anybody can make many. */
+static const unsigned int most_aliases = 64;
+
 /*
  * A name of a file, as d_find_alias_rcu() finds it. What is not freed by RCU is no
  * part of a tree and never renamed: it stays as long as the inode's lock is held,
@@ -63,12 +66,13 @@ static const struct dentry *find_alias(struct inode *inode, char *buffer, unsign
 				       unsigned int *at)
 {
 	const struct dentry *found = NULL, *dentry;
+	unsigned int count = 0;
 
 	spin_lock(&inode->i_lock);
 	if (!(inode_state_read(inode) & I_FREEING)) {
 		hlist_for_each_entry(dentry, &inode->i_dentry, d_alias) {
 			found = dentry;
-			if (!d_unhashed(dentry))
+			if (!d_unhashed(dentry) || ++count == most_aliases)
 				break;
 		}
 	}

@@ -93,25 +93,24 @@ static unsigned long reach(const struct look *look, unsigned long pfn, unsigned 
 
 #ifdef CONFIG_MEMCG
 /*
- * Under RCU, what a record names stays what it is: the same word is the same
- * cgroup. See page_cgroup_ino().
+ * As page_cgroup_ino(), of a word that was read before. Under RCU, what a record
+ * names stays what it is, and the same word is the same cgroup. A record that has
+ * become another's meanwhile may have a small number there.
  */
-static u64 cgroup_of(struct look *look, struct folio *folio, unsigned long data)
+static u64 cgroup_of(struct look *look, unsigned long data)
 {
 	struct mem_cgroup *memcg;
-	u64 cgroup;
 
 	if (data == look->memcg_data)
 		return look->cgroup;
-	memcg = folio_memcg_check(folio);
+	if (data < PAGE_OFFSET)
+		return 0;
+	memcg = obj_cgroup_memcg((struct obj_cgroup *)(data & ~OBJEXTS_FLAGS_MASK));
 	while (memcg && !css_is_online(&memcg->css))
 		memcg = parent_mem_cgroup(memcg);
-	cgroup = memcg ? cgroup_id(memcg->css.cgroup) : 0;
-	if (READ_ONCE(folio->memcg_data) == data) {
-		look->memcg_data = data;
-		look->cgroup = cgroup;
-	}
-	return cgroup;
+	look->memcg_data = data;
+	look->cgroup = memcg ? cgroup_id(memcg->css.cgroup) : 0;
+	return look->cgroup;
 }
 
 static unsigned long memcg_data(const struct folio *folio)
@@ -119,15 +118,14 @@ static unsigned long memcg_data(const struct folio *folio)
 	return READ_ONCE(folio->memcg_data);
 }
 
-static void tell_cgroup(struct look *look, struct folio *folio, unsigned long data,
-			struct kx_ram_run *run)
+static void tell_cgroup(struct look *look, unsigned long data, struct kx_ram_run *run)
 {
 	/* Slabs have a table there, of whom each object belongs to. */
 	if (!data || data & MEMCG_DATA_OBJEXTS)
 		return;
 	run->facts |= KX_RAM_CHARGED;
 	if (look->wanted & KX_RAM_GROUPS)
-		run->cgroup = cgroup_of(look, folio, data);
+		run->cgroup = cgroup_of(look, data);
 }
 #else
 static unsigned long memcg_data(const struct folio *folio)
@@ -135,8 +133,7 @@ static unsigned long memcg_data(const struct folio *folio)
 	return 0;
 }
 
-static void tell_cgroup(struct look *look, struct folio *folio, unsigned long data,
-			struct kx_ram_run *run)
+static void tell_cgroup(struct look *look, unsigned long data, struct kx_ram_run *run)
 {
 }
 #endif
@@ -191,7 +188,7 @@ static void tell_folio(struct look *look, struct folio *folio, const struct word
 		return;
 	if (!(run->facts & ~KX_RAM_LARGE) && page_pool_page_is_pp(&folio->page))
 		run->facts |= KX_RAM_POOL;
-	tell_cgroup(look, folio, words->memcg_data, run);
+	tell_cgroup(look, words->memcg_data, run);
 	if (is_file_wanted(look, run))
 		tell_file(look, folio, words->mapping, run);
 }
@@ -242,6 +239,12 @@ static bool is_one_more(const struct look *look, const struct page *page,
 	return true;
 }
 
+static void tell_place(unsigned long flags, struct kx_ram_run *run)
+{
+	run->node = (flags >> NODES_PGSHIFT) & NODES_MASK;
+	run->zone = kx_ram_zone(flags);
+}
+
 static unsigned long look_at_one(struct look *look, struct page *page, unsigned long pfn,
 				 struct kx_ram_run *run)
 {
@@ -284,11 +287,13 @@ static unsigned long look_at_large(struct look *look, struct folio *folio, struc
 	frames = i;
 	run->facts |= KX_RAM_LARGE;
 	words = words_of(folio);
+	/* Those of the others may be shared (HugeTLB's vmemmap). */
+	tell_place(words.flags, run);
 	tell_folio(look, folio, &words, run);
 	/* Of hugetlb, only the first frame says so for all. */
 	if (run->facts & KX_RAM_HUGETLB && words.flags & __PG_HWPOISON)
 		run->facts |= KX_RAM_POISONED;
-	if (order == HPAGE_PMD_ORDER && run->facts == KX_RAM_LARGE &&
+	if (order == PMD_ORDER && run->facts == KX_RAM_LARGE &&
 	    stable_page_flags(&folio->page) & BIT_ULL(KPF_ZERO_PAGE))
 		run->facts |= KX_RAM_ZERO;
 	return kx_ram_tell_mappings(folio, page, frames, all, run);
@@ -299,26 +304,26 @@ static unsigned long look_at(struct look *look, struct page *page, unsigned long
 			     struct kx_ram_run *run)
 {
 	unsigned long flags = READ_ONCE(page->flags.f);
+	unsigned int order, tries = 3;
 	struct page *head;
-	unsigned int order;
 
 	look->like.mapping = 0;
-	*run = (struct kx_ram_run) {
-		.pfn = pfn,
-		.node = (flags >> NODES_PGSHIFT) & NODES_MASK,
-		.zone = kx_ram_zone(flags),
-	};
+	*run = (struct kx_ram_run) { .pfn = pfn };
+	tell_place(flags, run);
 	if (flags & (__PG_HWPOISON | BIT(PG_reserved))) {
 		look_at_marked(look, page, pfn, flags, run);
 		return 1;
 	}
-	head = compound_head(page);
-	if (head == page && likely(!(flags & BIT(PG_head))))
-		return look_at_one(look, page, pfn, run);
-	order = kx_ram_order(head, page, pfn);
-	if (likely(order))
-		return look_at_large(look, page_folio(head), page, pfn, order, run);
-	return look_at_one(look, page, pfn, run);
+	do {
+		head = compound_head(page);
+		order = kx_ram_order(head, page, pfn);
+		if (order)
+			return look_at_large(look, (struct folio *)head, page, pfn, order, run);
+		if (head == page)
+			return look_at_one(look, page, pfn, run);
+	} while (--tries);
+	/* On its way into something larger, or out of it. */
+	return 1;
 }
 
 /* Frames of a section that is not online: are they memory at all? */
