@@ -31,7 +31,7 @@ struct look {
 	/* Behind the last frame that may be told. */
 	unsigned long end;
 	unsigned int wanted;
-	/* What the last frame of programs was that stood for itself: all alike are told as it is. */
+	/* What the last frame of programs was that stood for itself: all alike are told as it. */
 	struct words like;
 	/* Whether there is memory in these 2 MiB at all; -1 if nobody asked yet. */
 	int has_ram;

@@ -11,7 +11,7 @@ use super::{assertion, compile};
 fn pagelens_ram_h_has_the_numbers_of_the_records() {
     let mut assertions = vec![
         assertion("PAGELENS_RAM", ram::RAM as usize),
-        assertion("PAGELENS_CAPABILITY_RAM", ram::CAPABILITY_RAM as usize),
+        assertion("PAGELENS_CAPABILITY_RAM", ram::CAPABILITY_RAM),
         assertion("PAGELENS_RAM_WITH_GROUPS", ram::RAM_WITH_GROUPS as usize),
         assertion("PAGELENS_RAM_WITH_FILES", ram::RAM_WITH_FILES as usize),
         assertion("PAGELENS_RAM_WITH_NAMES", ram::RAM_WITH_NAMES as usize),
@@ -50,8 +50,8 @@ fn pagelens_ram_h_has_the_numbers_of_the_records() {
         assertion("PAGELENS_RAM_OFFLINE", ram::RAM_OFFLINE as usize),
         assertion("PAGELENS_RAM_POISONED", ram::RAM_POISONED as usize),
         assertion("PAGELENS_RAM_HOLE", ram::RAM_HOLE as usize),
-        assertion("PAGELENS_RAM_KINDS", ram::RAM_KINDS as usize),
-        assertion("PAGELENS_RAM_ORDERS", ram::RAM_ORDERS as usize),
+        assertion("PAGELENS_RAM_KINDS", ram::RAM_KINDS),
+        assertion("PAGELENS_RAM_ORDERS", ram::RAM_ORDERS),
         assertion("PAGELENS_RAM_ZONE_DMA", ram::RAM_ZONE_DMA as usize),
         assertion("PAGELENS_RAM_ZONE_DMA32", ram::RAM_ZONE_DMA32 as usize),
         assertion("PAGELENS_RAM_ZONE_NORMAL", ram::RAM_ZONE_NORMAL as usize),
