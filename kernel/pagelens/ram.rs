@@ -19,7 +19,7 @@ use kx_base::{charged, sched};
 use kx_dev::stream::{self, Answer, Buffer};
 use kx_frame::MachineFrames;
 use kx_mm::task;
-use kx_ram::{Frames, Run, Wanted};
+use kx_ram::{Frames, Name, Run, Wanted};
 use model::ram::Put;
 
 /// Parts that are kept at a time: of zones as many as one has kinds and orders, and some more.
@@ -225,10 +225,10 @@ impl Map {
 fn tell_name(memory: &MachineFrames, run: Run<'_>, room: &mut [u8], out: &mut Buffer) -> Result {
     let file = run.file();
     let (name, flag) = match run.name(memory, room) {
-        Ok((name, true)) => (name, RAM_NAME_DELETED),
-        Ok((name, false)) => (name, 0),
-        Err(error) if error == ENAMETOOLONG => (&[][..], RAM_NAME_CUT),
-        Err(_) => return Ok(()),
+        Some(Name::Known(name)) => (name, 0),
+        Some(Name::Deleted(name)) => (name, RAM_NAME_DELETED),
+        Some(Name::TooLong) => (&[][..], RAM_NAME_CUT),
+        None => return Ok(()),
     };
     // The first 0 byte ends it.
     let end = size_of::<RamName>().saturating_add(name.len());

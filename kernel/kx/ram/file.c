@@ -84,26 +84,26 @@ static const struct dentry *find_alias(struct inode *inode, char *buffer, unsign
 	return found;
 }
 
-static int tell_name(struct inode *inode, char *buffer, unsigned int len, unsigned int *at,
-		     int *deleted)
+static unsigned int tell_name(struct inode *inode, char *buffer, unsigned int len,
+			      unsigned int *at)
 {
 	const struct dentry *dentry;
+	bool is_deleted;
 	char *path;
 
 	*at = len;
-	*deleted = 0;
 	dentry = find_alias(inode, buffer, len, at);
 	if (!dentry)
-		return *at < len ? 0 : -ENOENT;
+		return *at < len ? KX_RAM_NAMED : KX_RAM_UNNAMED;
 	/* Not connected with a root: what goes by handles (NFS). */
 	if (IS_ROOT(dentry) && dentry != inode->i_sb->s_root)
-		return -ENOENT;
-	*deleted = d_unlinked(dentry);
+		return KX_RAM_UNNAMED;
+	is_deleted = d_unlinked(dentry);
 	path = dentry_path_raw(dentry, buffer, len);
 	if (IS_ERR(path))
-		return PTR_ERR(path);
+		return KX_RAM_TOO_LONG;
 	*at = path - buffer;
-	return 0;
+	return is_deleted ? KX_RAM_DELETED : KX_RAM_NAMED;
 }
 
 /*
@@ -111,12 +111,12 @@ static int tell_name(struct inode *inode, char *buffer, unsigned int len, unsign
  * the end of @buffer, from *@at on. Nothing is referenced, neither inode nor
  * dentry, so that unmounting never finds them busy.
  */
-int kx_ram_name(const struct kx_ram_run *run, char *buffer, unsigned int len,
-		unsigned int *at, int *deleted)
+unsigned int kx_ram_name(const struct kx_ram_run *run, char *buffer, unsigned int len,
+			 unsigned int *at)
 {
 	struct address_space *mapping = NULL;
+	unsigned int named = KX_RAM_UNNAMED;
 	struct kx_ram_run now = {};
-	int err = -ENOENT;
 	struct page *page;
 
 	rcu_read_lock();
@@ -127,8 +127,8 @@ int kx_ram_name(const struct kx_ram_run *run, char *buffer, unsigned int len,
 		kx_ram_identify(mapping->host, &now);
 		if (now.inode == run->inode && now.major == run->major &&
 		    now.minor == run->minor)
-			err = tell_name(mapping->host, buffer, len, at, deleted);
+			named = tell_name(mapping->host, buffer, len, at);
 	}
 	rcu_read_unlock();
-	return err;
+	return named;
 }

@@ -132,35 +132,34 @@ impl Run<'_> {
         }
     }
 
-    /// The name of their file, and whether it was deleted; `buffer` is room for it.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOENT`] if it has none, or the first frame is not the file's any more; [`ENAMETOOLONG`].
-    pub fn name<'a>(
-        &self,
-        _memory: &MachineFrames,
-        buffer: &'a mut [u8],
-    ) -> Result<(&'a [u8], bool)> {
-        let len = c_uint::try_from(buffer.len()).map_err(|_| EINVAL)?;
-        let (mut at, mut deleted) = (0, 0);
+    /// The name of their file; `buffer` is room for it. `None` if none is known, or the first frame
+    /// is not the file's any more.
+    pub fn name<'a>(&self, _memory: &MachineFrames, buffer: &'a mut [u8]) -> Option<Name<'a>> {
+        let len = c_uint::try_from(buffer.len()).ok()?;
+        let mut at = 0;
         // SAFETY: Any frame may be asked for, as long as the memory is watched: by the invariant of
         // `MachineFrames`. The run is C's structure, and the buffer has the length that is told.
-        let done = unsafe {
-            sys::kx_ram_name(
-                self.0,
-                buffer.as_mut_ptr().cast(),
-                len,
-                &mut at,
-                &mut deleted,
-            )
-        };
-        kernel::error::to_result(done)?;
+        let named = unsafe { sys::kx_ram_name(self.0, buffer.as_mut_ptr().cast(), len, &mut at) };
         let name = buffer.get(at as usize..).unwrap_or_default();
         let end = name.iter().position(|&byte| byte == 0);
         let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
-        Ok((name, deleted != 0))
+        match named {
+            sys::KX_RAM_NAMED => Some(Name::Known(name)),
+            sys::KX_RAM_DELETED => Some(Name::Deleted(name)),
+            sys::KX_RAM_TOO_LONG => Some(Name::TooLong),
+            _ => None,
+        }
     }
+}
+
+/// The name of a file.
+pub enum Name<'a> {
+    /// Its path in its file system; without a leading `/` what it is called that has no path.
+    Known(&'a [u8]),
+    /// The path that it had.
+    Deleted(&'a [u8]),
+    /// It is longer than there is room.
+    TooLong,
 }
 
 /// Goes through the frames of the machine.

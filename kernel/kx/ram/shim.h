@@ -69,6 +69,13 @@ struct kx_ram_run {
 
 static_assert(sizeof(struct kx_ram_run) == 72);
 
+enum kx_ram_named {
+	KX_RAM_UNNAMED,		/* nothing is known, or it is another's frame by now */
+	KX_RAM_NAMED,
+	KX_RAM_DELETED,		/* and it has been deleted */
+	KX_RAM_TOO_LONG,
+};
+
 struct kx_ram_node {
 	u64 present, vmalloc, kernel_stacks, page_tables, secondary_page_tables;
 };
@@ -76,8 +83,8 @@ struct kx_ram_node {
 unsigned long kx_ram_next(unsigned long pfn);
 unsigned int kx_ram_look(unsigned long pfn, unsigned long end, unsigned int wanted,
 			 struct kx_ram_run *runs, unsigned int room, unsigned long *next);
-int kx_ram_name(const struct kx_ram_run *run, char *buffer, unsigned int len,
-		unsigned int *at, int *deleted);
+unsigned int kx_ram_name(const struct kx_ram_run *run, char *buffer, unsigned int len,
+			 unsigned int *at);
 int kx_ram_node(int from, struct kx_ram_node *counters);
 
 #endif

@@ -19,14 +19,18 @@ extern "C" {
         buffer: *mut ffi::c_char,
         len: ffi::c_uint,
         at: *mut ffi::c_uint,
-        deleted: *mut ffi::c_int,
-    ) -> ffi::c_int;
+    ) -> ffi::c_uint;
     pub(crate) fn kx_ram_node(from: ffi::c_int, counters: *mut Counters) -> ffi::c_int;
 }
 
 /// `enum kx_ram_wanted` of `shim.h`.
 pub(crate) const KX_RAM_GROUPS: ffi::c_uint = 1;
 pub(crate) const KX_RAM_FILES: ffi::c_uint = 2;
+
+/// `enum kx_ram_named` of `shim.h`.
+pub(crate) const KX_RAM_NAMED: ffi::c_uint = 1;
+pub(crate) const KX_RAM_DELETED: ffi::c_uint = 2;
+pub(crate) const KX_RAM_TOO_LONG: ffi::c_uint = 3;
 
 /// `struct kx_ram_run` of `shim.h`.
 #[repr(C)]

@@ -167,6 +167,23 @@ fn files_without_a_path_are_told_by_their_names() -> Result<()> {
 }
 
 #[test]
+fn a_name_that_is_too_long_is_left_out() -> Result<()> {
+    let loaded = Loaded::new()?;
+    let mounted = Mounted::new("tmpfs", "ram-deep")?;
+    std::env::set_current_dir(mounted.file(""))?;
+    for _ in 0..20 {
+        let folder = "x".repeat(250);
+        fs::create_dir(&folder)?;
+        std::env::set_current_dir(&folder)?;
+    }
+    let file = write_megabytes(PathBuf::from("deep"), 1)?;
+    let cached = cached(&look(&loaded, &files_and_names())?, &file)?;
+    std::env::set_current_dir("/")?;
+    assert_eq!((cached.sums.bytes, cached.name), (1 << 20, None));
+    Ok(())
+}
+
+#[test]
 fn many_files_are_told_in_parts_that_add_up() -> Result<()> {
     const FILES: usize = 5000;
     let loaded = Loaded::new()?;
