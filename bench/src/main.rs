@@ -10,6 +10,7 @@ mod kshram;
 mod memory_info;
 mod memuse;
 mod pf_stat;
+mod ram;
 mod snapshot;
 
 use anyhow::{bail, Context, Result};
@@ -21,6 +22,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("memuse", memuse::run),
     ("pf_stat", pf_stat::run),
     ("pagelens", snapshot::run),
+    ("ram", ram::run),
 ];
 
 fn main() -> Result<()> {

@@ -11,6 +11,7 @@ mod memory_info;
 mod memuse;
 mod narrator;
 mod pf_stat;
+mod ram;
 mod snapshot;
 
 use anyhow::{bail, Context, Result};
@@ -25,6 +26,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("pf_stat", pf_stat::play),
     ("kshram", kshram::play),
     ("pagelens", snapshot::play),
+    ("ram", ram::play),
 ];
 
 fn main() -> Result<()> {

@@ -2,10 +2,13 @@
 //! Questions: records that begin with their size, older or newer than this module.
 
 use abi::pagelens::{
+    ram::{Ram, RAM_WITH_FILES, RAM_WITH_GROUPS, RAM_WITH_NAMES, RAM_WITH_RUNS},
     Snapshot, DETAIL_FRAMES, PIDS_MAX, SCOPE_ALL, SCOPE_CGROUP, SCOPE_COMM, SCOPE_PIDS,
     SCOPE_PID_NAMESPACE, WITH_NAMES, WITH_VMAS,
 };
+use core::ops::Range;
 use kernel::{
+    page::PAGE_SIZE,
     prelude::*,
     uaccess::{UserPtr, UserSlice},
 };
@@ -76,6 +79,29 @@ fn name(comm: &[u8; 16]) -> Result<Comm> {
     let (name, padding) = comm.split_at_checked(len).ok_or(EINVAL)?;
     match padding.iter().all(|&byte| byte == 0) {
         true => Comm::new(name).ok_or(EINVAL),
+        false => Err(EINVAL),
+    }
+}
+
+/// The physical addresses that a RAM map is of.
+///
+/// # Errors
+///
+/// [`EINVAL`] for what has no meaning.
+pub(crate) fn addresses(asked: &Ram) -> Result<Range<u64>> {
+    let known = RAM_WITH_GROUPS | RAM_WITH_FILES | RAM_WITH_NAMES | RAM_WITH_RUNS;
+    let has = |flag| asked.flags & flag != 0;
+    if asked.flags & !known != 0 || (has(RAM_WITH_NAMES) && !has(RAM_WITH_FILES)) {
+        return Err(EINVAL);
+    }
+    let whole = |address: u64| address % PAGE_SIZE as u64 == 0;
+    let end = match asked.end {
+        0 => u64::MAX,
+        end if whole(end) && end > asked.start => end,
+        _ => return Err(EINVAL),
+    };
+    match whole(asked.start) {
+        true => Ok(asked.start..end),
         false => Err(EINVAL),
     }
 }

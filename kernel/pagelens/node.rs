@@ -1,40 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The device node: which number asks for what.
 
-use crate::{ask, snapshot};
+use crate::{ask, ram, snapshot};
 use abi::pagelens::{
-    Version, AVAILABLE, CAPABILITY_SNAPSHOT, OWN_ONLY, PROTOCOL, SNAPSHOT, VERSION,
+    ram::{CAPABILITY_RAM, RAM},
+    Version, AVAILABLE, CAPABILITY_SNAPSHOT, OWN_ONLY, PROTOCOL, REFUSED, SNAPSHOT, VERSION,
 };
 use kernel::{
     fs::File,
     iov::{IovIterDest, IovIterSource},
     mm::virt::VmaNew,
     prelude::*,
-    sync::poll::PollTable,
+    sync::{poll::PollTable, Arc},
     uaccess::UserPtr,
 };
 use kx_base::{charged, record};
 use kx_dev::{device::Device, shmem::Memory};
+use kx_frame::MachineFrames;
 use kx_mm::task;
 
 /// The device.
-pub(crate) struct Pagelens;
+pub(crate) struct Pagelens {
+    memory: Arc<MachineFrames>,
+}
 
-/// A descriptor of it, which knows nothing: what is asked is answered by descriptors of their own.
-pub(crate) struct Open;
+impl Pagelens {
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    pub(crate) fn new() -> Result<Self> {
+        let memory = Arc::new(MachineFrames::watch()?, charged::flags())?;
+        Ok(Self { memory })
+    }
+}
+
+/// A descriptor of it, which knows the memory only: what is asked is answered by descriptors of their own.
+pub(crate) struct Open {
+    memory: Arc<MachineFrames>,
+}
 
 impl Device for Pagelens {
     type Open = Open;
 
     fn open(&self, _index: u32) -> Result<KBox<Open>> {
-        Ok(KBox::new(Open, charged::flags())?)
+        let memory = self.memory.clone();
+        Ok(KBox::new(Open { memory }, charged::flags())?)
     }
 
-    fn ioctl(_open: &Open, _file: &File, command: u32, argument: usize) -> Result<isize> {
+    fn ioctl(open: &Open, _file: &File, command: u32, argument: usize) -> Result<isize> {
         let address = UserPtr::from_addr(argument);
         match command {
             VERSION => version(address),
             SNAPSHOT => snapshot::begin(&ask::read(address)?),
+            RAM => ram::begin(&open.memory, &ask::read(address)?),
             _ => Err(ENOTTY),
         }
     }
@@ -76,6 +94,12 @@ fn version(address: UserPtr) -> Result<isize> {
         *snapshot = match task::may_trace_all() {
             true => AVAILABLE,
             false => OWN_ONLY,
+        };
+    }
+    if let Some(ram) = version.capabilities.get_mut(CAPABILITY_RAM) {
+        *ram = match task::is_administrator() {
+            true => AVAILABLE,
+            false => REFUSED,
         };
     }
     record::write_up_to(address, &version, asked.size as usize)?;

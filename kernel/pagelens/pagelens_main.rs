@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/dev/pagelens`: one device that is asked about memory, and answers with descriptors.
 //!
-//! The numbers and records stand in `abi::pagelens`, what sums mean in `model::snapshot`;
+//! The numbers and records stand in `abi::pagelens`, what sums mean in `model::snapshot` and `model::ram`;
 //! `docs/pagelens-device.md` explains the protocol, `docs/pagelens-internals.md` structures and locks.
 //!
 //! Lock order, outermost first: a target's `exec_update_lock`, tried and never waited for, and given up
-//! before all else; its mmap lock; RCU; the lock of a page table. User memory is touched with none held.
+//! before all else; its mmap lock; RCU; the lock of a page table. Or: RCU; the lock of an inode, or that of
+//! renames. User memory is touched with none held.
 #![deny(unsafe_code)]
 
 mod areas;
 mod ask;
 mod node;
+mod parts;
+mod ram;
 mod shared;
 mod snapshot;
 
@@ -48,7 +51,7 @@ impl kernel::Module for Module {
             pr_err!("a parameter is out of its range; `modinfo pagelens` shows them\n");
         })?;
         let name = |_| CString::try_from_fmt(fmt!("pagelens"));
-        let nodes = Prepared::new(c"pagelens", 1, name, access, Pagelens)?;
+        let nodes = Prepared::new(c"pagelens", 1, name, access, Pagelens::new()?)?;
         // The last thing that can fail: from here on there may be open descriptors.
         Ok(Self {
             _nodes: nodes.publish()?,

@@ -20,9 +20,10 @@ use crate::run;
 
 /// The bits that facts are told in: of which room, where they are, and how C's names begin that
 /// Rust calls by the rest.
-const FACTS: [(&str, &str, &str); 2] = [
+const FACTS: [(&str, &str, &str); 3] = [
     ("cow", "pure/model/src/cow.rs", "KX_FAULT_"),
     ("page", "pure/model/src/snapshot.rs", "KX_FACT_"),
+    ("ram", "pure/model/src/ram.rs", "KX_RAM_"),
 ];
 
 /// Fails if a declaration differs.

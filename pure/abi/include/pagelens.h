@@ -7,7 +7,7 @@
  * what the module does not know of a longer one must be 0 (E2BIG). An answer is
  * read as records, each with a header that has its length, a multiple of 8; skip
  * what you do not know, kinds and ends of records alike. An answer whose last
- * record is not PAGELENS_KIND_END was cut off.
+ * record is not PAGELENS_KIND_END was cut off. (RAM maps: pagelens_ram.h.)
  *
  * Sizes are bytes unless said otherwise, times are nanoseconds, ids are those of
  * the pid and user namespaces of who asked. docs/pagelens-device.md says more.
@@ -39,6 +39,11 @@
  * CAP_SYS_PTRACE in the initial user namespace.
  */
 #define PAGELENS_OWN_ONLY 2
+/*
+ * One that the caller may not use: it takes CAP_SYS_ADMIN in the initial user
+ * namespace.
+ */
+#define PAGELENS_REFUSED 3
 
 /* What the module can do, for the caller. */
 struct pagelens_version {
@@ -46,7 +51,7 @@ struct pagelens_version {
 	__u32 size;
 	/* PROTOCOL. */
 	__u32 protocol;
-	/* MISSING, AVAILABLE or OWN_ONLY for each capability. */
+	/* MISSING, AVAILABLE, OWN_ONLY or REFUSED for each capability. */
 	__u32 capabilities[PAGELENS_CAPABILITIES];
 };
 

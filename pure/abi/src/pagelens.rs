@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! `pagelens`: what `/dev/pagelens` is asked, and what the descriptors answer that it returns.
 //!
-//! The same in C: `include/pagelens.h`, which a test holds to this file.
+//! The same in C: `include/pagelens.h`, which a test holds to this file. RAM maps have files of their
+//! own: [`ram`].
 //!
 //! # Asking
 //!
@@ -18,6 +19,8 @@
 //!
 //! Sizes are bytes, unless a name says otherwise; times are nanoseconds; ids of processes and the
 //! like are those of the pid namespace, and user ids those of the user namespace, of who asked.
+
+pub mod ram;
 
 use crate::ioctl;
 use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -48,6 +51,8 @@ pub const AVAILABLE: u32 = 1;
 /// One that the caller may use for the processes that he may trace only: he lacks `CAP_SYS_PTRACE`
 /// in the initial user namespace.
 pub const OWN_ONLY: u32 = 2;
+/// One that the caller may not use: it takes `CAP_SYS_ADMIN` in the initial user namespace.
+pub const REFUSED: u32 = 3;
 
 /// What the module can do, for the caller.
 #[repr(C)]
@@ -59,7 +64,7 @@ pub struct Version {
     pub size: u32,
     /// [`PROTOCOL`].
     pub protocol: u32,
-    /// [`MISSING`], [`AVAILABLE`] or [`OWN_ONLY`] for each capability.
+    /// [`MISSING`], [`AVAILABLE`], [`OWN_ONLY`] or [`REFUSED`] for each capability.
     pub capabilities: [u32; CAPABILITIES],
 }
 

@@ -26,6 +26,7 @@ pub mod memuse;
 pub mod pf_stat;
 pub mod pte;
 pub mod quota;
+pub mod ram;
 pub mod rw_lock;
 pub mod snapshot;
 pub mod sort;

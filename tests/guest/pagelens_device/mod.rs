@@ -4,6 +4,7 @@
 mod faults;
 mod interface;
 mod oracle;
+mod ram;
 mod rights;
 mod scopes;
 mod storms;

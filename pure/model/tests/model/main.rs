@@ -8,5 +8,6 @@ mod memory_info;
 mod memuse;
 mod pf_stat;
 mod pte;
+mod ram;
 mod sort;
 mod support;

@@ -45,34 +45,22 @@ pub enum Record {
     End(End),
 }
 
-/// An answer that is read. It ends with [`Record::End`], or with an error.
+/// The records of an answer of any kind, one after the other.
 #[derive(Debug)]
-pub struct Answer {
-    file: File,
+pub(super) struct Records {
+    pub(super) file: File,
     bytes: Vec<u8>,
     /// How many of `bytes` were taken.
     taken: usize,
-    name: Option<Vec<u8>>,
-    is_name_cut: bool,
-    is_over: bool,
 }
 
-impl Answer {
+impl Records {
     pub(super) fn new(file: File) -> Self {
         Self {
             file,
             bytes: Vec::new(),
             taken: 0,
-            name: None,
-            is_name_cut: false,
-            is_over: false,
         }
-    }
-
-    /// The descriptor itself. Who reads from it takes records away.
-    #[must_use]
-    pub fn file(&self) -> &File {
-        &self.file
     }
 
     /// Reads on; `false` at the end.
@@ -90,18 +78,50 @@ impl Answer {
         Ok(count > 0)
     }
 
+    /// The next one, of whatever kind.
+    pub(super) fn next(&mut self) -> Result<(Header, &[u8])> {
+        if self.taken >= self.bytes.len() && !self.fill()? {
+            return Err(Error::Record {
+                why: "it was cut off",
+            });
+        }
+        let rest = self.bytes.get(self.taken..).unwrap_or_default();
+        let (header, record) = split(rest)?;
+        self.taken += record.len();
+        Ok((header, record))
+    }
+}
+
+/// An answer that is read. It ends with [`Record::End`], or with an error.
+#[derive(Debug)]
+pub struct Answer {
+    records: Records,
+    name: Option<Vec<u8>>,
+    is_name_cut: bool,
+    is_over: bool,
+}
+
+impl Answer {
+    pub(super) fn new(file: File) -> Self {
+        Self {
+            records: Records::new(file),
+            name: None,
+            is_name_cut: false,
+            is_over: false,
+        }
+    }
+
+    /// The descriptor itself. Who reads from it takes records away.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.records.file
+    }
+
     /// The next record that is known.
     fn next_known(&mut self) -> Result<Record> {
         loop {
-            if self.taken >= self.bytes.len() && !self.fill()? {
-                return Err(Error::Record {
-                    why: "it was cut off",
-                });
-            }
-            let rest = self.bytes.get(self.taken..).unwrap_or_default();
-            let (header, record) = split(rest)?;
+            let (header, record) = self.records.next()?;
             let record = record.to_vec();
-            self.taken += record.len();
             if let Some(record) = self.record(header, &record)? {
                 return Ok(record);
             }
@@ -170,7 +190,7 @@ fn split(bytes: &[u8]) -> Result<(Header, &[u8])> {
 }
 
 /// A record that is perhaps longer than this crate knows, or shorter: what is missing is 0.
-fn parse<T: FromBytes + IntoBytes>(bytes: &[u8]) -> Result<T> {
+pub(super) fn parse<T: FromBytes + IntoBytes>(bytes: &[u8]) -> Result<T> {
     let mut record = T::new_zeroed();
     let known = bytes.len().min(size_of::<T>());
     let (Some(to), Some(from)) = (record.as_mut_bytes().get_mut(..known), bytes.get(..known))

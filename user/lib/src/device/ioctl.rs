@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::ptr;
 
+use abi::pagelens::ram::{Ram, RAM};
 use abi::pagelens::{self, SNAPSHOT, VERSION};
 use rustix::ioctl::{ioctl, Ioctl, IoctlOutput, Opcode};
 
@@ -65,6 +66,17 @@ pub(super) fn snapshot(
     let record = &mut question;
     let command = SNAPSHOT;
     // SAFETY: The command's record, with its size; the ids are there during the call and are read only.
+    let fd = unsafe { ioctl(device, Sized { command, record }) }?;
+    // SAFETY: A descriptor that the kernel has just made for this call.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A descriptor of a RAM map.
+pub(super) fn ram(device: &File, mut question: Ram) -> io::Result<OwnedFd> {
+    question.size = size_of::<Ram>() as u32;
+    let record = &mut question;
+    let command = RAM;
+    // SAFETY: The command's record, with its size.
     let fd = unsafe { ioctl(device, Sized { command, record }) }?;
     // SAFETY: A descriptor that the kernel has just made for this call.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

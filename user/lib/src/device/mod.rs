@@ -17,6 +17,7 @@
 mod answer;
 #[allow(unsafe_code)] // system calls that take any address
 mod ioctl;
+pub mod ram;
 mod whole;
 
 use std::fs::{File, OpenOptions};
@@ -152,6 +153,15 @@ impl Device {
         }
         let file = ioctl::snapshot(&self.0, asked, &pids).map_err(refused)?;
         Ok(Answer::new(file.into()))
+    }
+
+    /// Asks for a RAM map, which is made while it is read.
+    ///
+    /// # Errors
+    /// [`Error::Device`]; among others for whoever lacks `CAP_SYS_ADMIN`.
+    pub fn ram(&self, question: &ram::Question) -> Result<ram::Answer> {
+        let file = ioctl::ram(&self.0, question.record()).map_err(refused)?;
+        Ok(ram::Answer::new(file.into()))
     }
 }
 

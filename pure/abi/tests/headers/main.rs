@@ -52,6 +52,8 @@ macro_rules! record {
     };
 }
 
+mod ram;
+
 #[test]
 fn kshram_h_has_the_numbers_of_the_records() {
     let mut assertions = vec![
@@ -174,6 +176,7 @@ fn pagelens_h_has_the_numbers_of_the_records() {
         number("PAGELENS_MISSING", pagelens::MISSING),
         number("PAGELENS_AVAILABLE", pagelens::AVAILABLE),
         number("PAGELENS_OWN_ONLY", pagelens::OWN_ONLY),
+        number("PAGELENS_REFUSED", pagelens::REFUSED),
         number("PAGELENS_SCOPE_ALL", pagelens::SCOPE_ALL),
         number("PAGELENS_SCOPE_PIDS", pagelens::SCOPE_PIDS),
         number("PAGELENS_SCOPE_COMM", pagelens::SCOPE_COMM),
@@ -379,6 +382,7 @@ fn a_wrong_number_is_noticed() {
         ("pf_stat.h", "PF_CLEANUP_NR", 388),
         ("memuse.h", "MEMUSE_NR", 442),
         ("pagelens.h", "sizeof(struct pagelens_vma)", 8),
+        ("pagelens_ram.h", "PAGELENS_RAM_HOLE", 21),
     ] {
         let said = compile(header, &[assertion(name, wrong)]).unwrap_err();
         assert!(said.contains(name), "{said}");
