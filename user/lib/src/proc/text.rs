@@ -272,9 +272,12 @@ pub(crate) fn cgroup(text: &[u8]) -> Option<Name> {
             (Some(id), Some(path)) => (id, path),
             _ => continue,
         };
-        if id == b"0" && (path != b"/" || found.is_none()) {
-            found = Some(path);
-        } else if path != b"/" && found.is_none_or(|path| path == b"/") {
+        let is_newer = id == b"0";
+        let is_better = match found {
+            None => is_newer || path != b"/",
+            Some(found) => path != b"/" && (is_newer || found == b"/"),
+        };
+        if is_better {
             found = Some(path);
         }
     }

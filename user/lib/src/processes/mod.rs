@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use figures::{Figure, FigureSet, Figures};
 pub use group::{unit_of, By, Group};
 pub use machine::{Leading, Machine};
-pub use name::{harmless, Name};
+pub use name::{harmless, is_dangerous, Name};
 pub use scope::{Identity, Scope};
 
 /// What is to be told.

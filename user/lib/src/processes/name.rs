@@ -55,7 +55,8 @@ impl<T: AsRef<[u8]> + ?Sized> From<&T> for Name {
 }
 
 /// Characters that a terminal obeys, or that change how what stands around them looks.
-fn is_dangerous(letter: char) -> bool {
+#[must_use]
+pub fn is_dangerous(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
         || ('\u{200b}'..='\u{200f}').contains(&letter)
