@@ -13,8 +13,6 @@ pub enum Status {
     Answered,
     /// Something was left out, as was said.
     Partly,
-    /// Of another program, which was run: its own.
-    Of(u8),
 }
 
 impl Status {
@@ -23,7 +21,6 @@ impl Status {
         match self {
             Self::Answered => 0,
             Self::Partly => 1,
-            Self::Of(code) => code,
         }
     }
 }
@@ -49,10 +46,22 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<io::Error>().is_some_and(is_pipe) {
         return ExitCode::SUCCESS;
     }
-    let text = format!("{error:#}").replace('\n', " ");
-    eprintln!("pagelens: {}", harmless(&text));
+    eprintln!("pagelens: {}", harmless(&line(error)));
     match error.downcast_ref::<Usage>() {
         Some(_) => ExitCode::from(USAGE),
         None => ExitCode::FAILURE,
     }
+}
+
+/// All that is said of it, of which most errors of the library say all by themselves.
+fn line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let said = cause.to_string();
+        if !line.contains(&said) {
+            let gap = if line.is_empty() { "" } else { ": " };
+            line = format!("{line}{gap}{said}");
+        }
+    }
+    line.replace('\n', " ")
 }

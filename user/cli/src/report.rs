@@ -63,12 +63,11 @@ pub struct Unknown {
 impl<R, X> Report<R, X> {
     /// An answer with these rows.
     pub fn new(schema: &'static str, answer: &Processes, rows: Vec<R>, more: X) -> Self {
-        let time = Timestamp::from_nanosecond(i128::from(answer.time_ns));
         Self {
             schema,
             source: answer.origin,
             capture: None,
-            time: time.unwrap_or_default().to_string(),
+            time: time(answer.time_ns),
             host: answer.host.clone(),
             kernel: answer.kernel.clone(),
             rows,
@@ -79,20 +78,14 @@ impl<R, X> Report<R, X> {
         }
     }
 
-    /// Says what is missing.
-    pub fn note_left_out(&self, ui: &Ui) {
-        for left_out in &self.left_out {
-            ui.note(&left_out.explanation);
-        }
+    /// Adds what was left out elsewhere.
+    pub fn add_left_out(&mut self, told: &[pagelens::processes::LeftOut]) {
+        self.left_out.extend(told.iter().map(left_out));
     }
 
-    /// Whether anything is missing.
-    pub fn status(&self) -> Status {
-        if self.left_out.is_empty() {
-            Status::Answered
-        } else {
-            Status::Partly
-        }
+    /// Says what is missing.
+    pub fn note_left_out(&self, ui: &mut Ui) -> Status {
+        note(ui, &self.left_out)
     }
 
     /// Who told it, in a few words.
@@ -108,9 +101,35 @@ impl<R, X> Report<R, X> {
     }
 }
 
+/// A time (RFC 3339), to the millisecond.
+pub fn time(nanoseconds: u64) -> String {
+    let milliseconds = i64::try_from(nanoseconds / 1_000_000).unwrap_or(0);
+    let time = Timestamp::from_millisecond(milliseconds);
+    time.unwrap_or_default().to_string()
+}
+
+/// Says what is missing.
+pub fn note_left_out(ui: &mut Ui, told: &[pagelens::processes::LeftOut]) -> Status {
+    note(ui, &told.iter().map(left_out).collect::<Vec<_>>())
+}
+
+fn note(ui: &mut Ui, left_out: &[LeftOut]) -> Status {
+    for left_out in left_out {
+        ui.note(&left_out.explanation);
+    }
+    match left_out.is_empty() {
+        true => Status::Answered,
+        false => Status::Partly,
+    }
+}
+
 fn left_out(told: &pagelens::processes::LeftOut) -> LeftOut {
     const NAMED: usize = 3;
-    let one = if told.processes == 1 { "process" } else { "processes" };
+    let one = if told.processes == 1 {
+        "process"
+    } else {
+        "processes"
+    };
     let why = match told.reason {
         // The usual way out is of no use to root.
         WhyLeftOut::NotAllowed if rustix::process::geteuid().is_root() => {

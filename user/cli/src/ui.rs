@@ -22,6 +22,8 @@ const SLOW: Duration = Duration::from_secs(1);
 pub struct Ui {
     /// What is to be written at the end, so that its length is known.
     text: Vec<u8>,
+    /// What is to be said then, so that it does not stand above the answer.
+    notes: Vec<String>,
     is_terminal: bool,
     has_color: bool,
     wants_pager: bool,
@@ -41,6 +43,7 @@ impl Ui {
         };
         Self {
             text: Vec::new(),
+            notes: Vec::new(),
             is_terminal,
             has_color,
             wants_pager: is_terminal && !is_dumb && !args.no_pager,
@@ -74,10 +77,16 @@ impl Ui {
         self.write(b"\n");
     }
 
-    /// Says something that is no part of the answer.
-    pub fn note(&self, text: &str) {
-        // Where nobody can read it, there is nobody to tell.
-        let _ = writeln!(io::stderr(), "pagelens: {}", harmless(text));
+    /// Says something that is no part of the answer, behind it.
+    pub fn note(&mut self, text: &str) {
+        self.notes.push(harmless(text));
+    }
+
+    fn say_notes(&mut self) {
+        for note in self.notes.drain(..) {
+            // Where nobody can read it, there is nobody to tell.
+            let _ = writeln!(io::stderr(), "pagelens: {note}");
+        }
     }
 
     /// Does something; if it takes long, shows that somebody is at it.
@@ -117,7 +126,9 @@ impl Ui {
     pub fn flush(&mut self) -> Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(&std::mem::take(&mut self.text))?;
-        Ok(stdout.flush()?)
+        stdout.flush()?;
+        self.say_notes();
+        Ok(())
     }
 
     /// Writes all that is left.
@@ -125,7 +136,7 @@ impl Ui {
         let lines = self.text.iter().filter(|&&byte| byte == b'\n').count();
         if self.wants_pager && height().is_some_and(|height| lines >= height) {
             if let Some(pager) = start_pager() {
-                return page(pager, &std::mem::take(&mut self.text));
+                page(pager, &std::mem::take(&mut self.text))?;
             }
         }
         self.flush()
@@ -137,7 +148,12 @@ fn width(is_terminal: bool) -> Option<usize> {
     let told = std::env::var("COLUMNS").ok();
     let told = told.and_then(|text| text.parse::<usize>().ok());
     let size = || rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
-    let seen = || is_terminal.then(size).flatten().map(|size| usize::from(size.ws_col));
+    let seen = || {
+        is_terminal
+            .then(size)
+            .flatten()
+            .map(|size| usize::from(size.ws_col))
+    };
     told.or_else(seen).filter(|&width| width > 0)
 }
 

@@ -37,6 +37,7 @@
 #![deny(unsafe_code)]
 
 pub mod device;
+pub mod diff;
 mod error;
 mod kmsg;
 pub mod kshram;

@@ -15,12 +15,8 @@ use crate::error::Usage;
 #[command(next_help_heading = "Which processes (all, unless one of these is given)")]
 pub struct ScopeArgs {
     /// Of these numbers
-    #[arg(value_name = "PID")]
-    pids: Vec<u32>,
-
-    /// Of these numbers
     #[arg(long = "pid", short = 'p', value_name = "PID", value_delimiter = ',')]
-    more_pids: Vec<u32>,
+    pids: Vec<u32>,
 
     /// Of this name
     #[arg(long, short = 'n', value_name = "NAME")]
@@ -52,7 +48,7 @@ impl ScopeArgs {
     pub fn scope(&self) -> Result<Scope> {
         let users: Result<Vec<u32>> = self.user.iter().map(|user| user_id(user)).collect();
         Ok(Scope {
-            pids: [&self.pids[..], &self.more_pids].concat(),
+            pids: self.pids.clone(),
             names: names(&self.name),
             patterns: self.regex.clone(),
             users: users?,
@@ -64,7 +60,10 @@ impl ScopeArgs {
 }
 
 fn names(words: &[OsString]) -> Vec<Name> {
-    words.iter().map(|word| Name::from(word.as_bytes())).collect()
+    words
+        .iter()
+        .map(|word| Name::from(word.as_bytes()))
+        .collect()
 }
 
 fn user_id(user: &str) -> Result<u32> {

@@ -13,7 +13,12 @@ use pagelens::{Choice, Source};
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
     /// auto (the module if it is there), kernel, proc, or the FILE of a capture (or a folder like /proc)
-    #[arg(long, value_name = "SOURCE", default_value = "auto", env = "PAGELENS_SOURCE")]
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        default_value = "auto",
+        env = "PAGELENS_SOURCE"
+    )]
     pub source: Wanted,
 }
 

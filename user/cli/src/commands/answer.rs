@@ -4,7 +4,6 @@
 use std::thread;
 
 use anyhow::Result;
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::args::{Format, FormatArgs};
@@ -42,16 +41,17 @@ pub fn write<R, X>(
     args: &FormatArgs,
     ui: &mut Ui,
     mut report: Report<R, X>,
-    usual_order: &str,
+    usual_order: Option<&str>,
     last: impl FnOnce(&Report<R, X>) -> String,
 ) -> Result<Status>
 where
-    R: Row + Serialize + JsonSchema,
-    X: Serialize + JsonSchema,
+    R: Row + Serialize,
+    X: Serialize,
 {
     let columns = show::picked::<R>(&args.columns)?;
-    let order = args.sort.as_deref().unwrap_or(usual_order);
-    show::ordered(&mut report.rows, order)?;
+    if let Some(order) = args.sort.as_deref().or(usual_order) {
+        show::ordered(&mut report.rows, order)?;
+    }
     report.rows.truncate(args.top.unwrap_or(usize::MAX));
     let totals = report.totals.as_ref().filter(|_| args.totals);
     let rows = report.rows.iter().chain(totals);
@@ -63,11 +63,11 @@ where
             let unit = if args.bytes { Unit::Bytes } else { Unit::Human };
             let with_header = !args.no_header;
             show::table(ui, Look { unit, with_header }, columns, rows);
-            if with_header {
-                ui.line(&last(&report));
+            let last = last(&report);
+            if with_header && !last.is_empty() {
+                ui.line(&last);
             }
         }
     }
-    report.note_left_out(ui);
-    Ok(report.status())
+    Ok(report.note_left_out(ui))
 }

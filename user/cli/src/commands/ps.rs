@@ -34,6 +34,10 @@ const EXAMPLES: &str = "Examples:\n  \
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Ps {
+    /// Of these numbers only: as --pid
+    #[arg(value_name = "PID")]
+    these: Vec<u32>,
+
     #[command(flatten)]
     scope: ScopeArgs,
 
@@ -131,7 +135,9 @@ impl Row for PsRow {
             is_size: false,
             cell: Box::new(cell),
         };
-        let usual = USUAL.iter().map(|&(figure, title)| column(figure, title, true));
+        let usual = USUAL
+            .iter()
+            .map(|&(figure, title)| column(figure, title, true));
         let mut columns: Vec<_> = usual.collect();
         let is_more = |figure: &Figure| USUAL.iter().all(|(usual, _)| usual != figure);
         let more = Figure::ALL.iter().copied().filter(is_more);
@@ -182,7 +188,8 @@ impl Ps {
 
     fn question(&self) -> Result<Question> {
         let by = By::from(self.by);
-        let scope = self.scope.scope()?;
+        let mut scope = self.scope.scope()?;
+        scope.pids.extend_from_slice(&self.these);
         Ok(Question {
             figures: self.figures()?,
             with_cgroups: matches!(by, By::Cgroup | By::Unit),
@@ -203,7 +210,10 @@ impl Ps {
         if let Some(sort) = &format.sort {
             columns.extend(show::picked::<PsRow>(std::slice::from_ref(sort))?);
         }
-        Ok(columns.iter().filter_map(|column| Figure::named(column.key)).collect())
+        Ok(columns
+            .iter()
+            .filter_map(|column| Figure::named(column.key))
+            .collect())
     }
 
     fn once(&self, ui: &mut Ui, source: &Source, question: &Question) -> Result<Status> {
@@ -223,7 +233,8 @@ impl Ps {
             user: None,
             figures: total,
         });
-        answer::write(&self.format, ui, report, self.usual_order(question), |report| {
+        let order = self.usual_order(question);
+        answer::write(&self.format, ui, report, Some(order), |report| {
             last_line(report, self.format.bytes)
         })
     }
@@ -233,24 +244,41 @@ impl Ps {
         let figures = question.figures;
         let first = [Figure::Pss, Figure::Present, Figure::Uss, Figure::Total];
         let first = first.into_iter().find(|&figure| figures.has(figure));
-        first.or_else(|| figures.iter().next()).map_or("name", Figure::key)
+        first
+            .or_else(|| figures.iter().next())
+            .map_or("name", Figure::key)
     }
 }
 
 /// What is shown of single processes.
 fn process_columns() -> Vec<String> {
     let figures = USUAL.iter().map(|(figure, _)| figure.key());
-    figures.chain(["pids", "user", "name"]).map(str::to_owned).collect()
+    figures
+        .chain(["pids", "user", "name"])
+        .map(str::to_owned)
+        .collect()
 }
 
 /// How the sum becomes all memory.
 fn last_line(report: &PsReport, in_bytes: bool) -> String {
     let unit = if in_bytes { Unit::Bytes } else { Unit::Human };
-    let write = |bytes: i64| Cell::Change(Some(bytes)).text(unit).trim_start_matches('+').to_owned();
+    let write = |bytes: i64| {
+        Cell::Change(Some(bytes))
+            .text(unit)
+            .trim_start_matches('+')
+            .to_owned()
+    };
     let lead = &report.more.memory;
     let mut parts = Vec::new();
-    let knows_pss = report.totals.as_ref().is_some_and(|totals| totals.figures.pss_bytes.is_some());
-    let others = if knows_pss { "other processes" } else { "processes" };
+    let knows_pss = report
+        .totals
+        .as_ref()
+        .is_some_and(|totals| totals.figures.pss_bytes.is_some());
+    let others = if knows_pss {
+        "other processes"
+    } else {
+        "processes"
+    };
     for (name, bytes) in [
         ("PSS", lead.pss_bytes),
         (others, lead.other_processes_bytes),
@@ -265,7 +293,11 @@ fn last_line(report: &PsReport, in_bytes: bool) -> String {
         }
     }
     let total = write(lead.total_bytes);
-    format!("{} = {total} of memory ({})", parts.join(" + "), report.origin())
+    format!(
+        "{} = {total} of memory ({})",
+        parts.join(" + "),
+        report.origin()
+    )
 }
 
 /// Users' names, each asked for once.

@@ -30,9 +30,8 @@ pub fn table<'a, R: 'a>(
     rows: impl IntoIterator<Item = &'a R>,
 ) {
     let rows: Vec<&R> = rows.into_iter().collect();
-    let cells = |column: &Column<R>| -> Vec<Cell> {
-        rows.iter().map(|row| (column.cell)(row)).collect()
-    };
+    let cells =
+        |column: &Column<R>| -> Vec<Cell> { rows.iter().map(|row| (column.cell)(row)).collect() };
     let mut written: Vec<Written> = columns
         .iter()
         .map(|column| Written::new(column.title, &cells(column), look))

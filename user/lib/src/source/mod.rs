@@ -13,7 +13,7 @@ pub use capture::Capture;
 pub use proc::ProcFiles;
 pub(crate) use proc::KERNEL_STACK;
 
-use crate::device::{self, Device};
+use crate::device::Device;
 use crate::error::Result;
 use crate::processes::{Name, Origin, Processes, Question};
 
@@ -94,7 +94,8 @@ impl Source {
 }
 
 /// An answer of this machine and moment, without a process yet.
-fn begin(origin: Origin) -> Processes {
+#[must_use]
+pub fn begin(origin: Origin) -> Processes {
     let system = rustix::system::uname();
     let time = SystemTime::now().duration_since(UNIX_EPOCH);
     Processes {
@@ -107,21 +108,4 @@ fn begin(origin: Origin) -> Processes {
         left_out: Vec::new(),
         unknown: Vec::new(),
     }
-}
-
-/// The version that the loaded module `pagelens` says of itself, if there is one.
-#[must_use]
-pub fn module_version() -> Option<String> {
-    let folder = Path::new("/sys/module/pagelens");
-    if !folder.exists() {
-        return None;
-    }
-    let version = std::fs::read_to_string(folder.join("version")).unwrap_or_default();
-    Some(version.trim().to_owned())
-}
-
-/// Where the module's device is.
-#[must_use]
-pub fn device_node() -> &'static Path {
-    Path::new(device::NODE)
 }

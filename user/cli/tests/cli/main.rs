@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The real binary, as people and scripts run it.
+
+mod capture;
+mod doctor;
+mod one;
+mod oracle;
+mod ps;
+mod rights;
+mod support;
+mod tree;
+mod usage;
