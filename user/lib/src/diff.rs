@@ -355,7 +355,7 @@ mod tests {
         Process {
             pid,
             ppid: 1,
-            uid: 0,
+            uid: Some(0),
             threads: 1,
             start_time_ns: Some(start),
             name: Name::from(if pid % 2 == 0 { "even" } else { "odd" }),

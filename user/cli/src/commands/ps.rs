@@ -193,11 +193,19 @@ impl Ps {
         Ok(Question {
             figures: self.figures()?,
             with_cgroups: matches!(by, By::Cgroup | By::Unit),
+            with_users: self.wants_users(),
             // Whoever is named is told.
             with_empty: self.all || !scope.pids.is_empty(),
             scope,
             ..Question::default()
         })
+    }
+
+    /// Whether users' names are shown: it takes a while to find them.
+    fn wants_users(&self) -> bool {
+        let mut columns = self.format.columns.iter();
+        let is_shown = columns.any(|word| word == "user");
+        is_shown || self.by == Together::User || self.format.format() == Format::Json
     }
 
     /// The figures that it takes to write the answer.
@@ -219,7 +227,7 @@ impl Ps {
     fn once(&self, ui: &mut Ui, source: &Source, question: &Question) -> Result<Status> {
         let told = ui.during("Looking into the processes", || source.processes(question))?;
         let by = By::from(self.by);
-        let mut users = Users::default();
+        let mut users = Users::new(question.with_users);
         let groups = Group::make(&told.processes, by);
         let rows = groups.iter().map(|group| users.row(group, by)).collect();
         let total = told.total();
@@ -301,12 +309,21 @@ fn last_line(report: &PsReport, in_bytes: bool) -> String {
 }
 
 /// Users' names, each asked for once.
-#[derive(Default)]
-struct Users(HashMap<u32, String>);
+struct Users {
+    names: HashMap<u32, String>,
+    are_wanted: bool,
+}
 
 impl Users {
+    fn new(are_wanted: bool) -> Self {
+        Self {
+            names: HashMap::new(),
+            are_wanted,
+        }
+    }
+
     fn name(&mut self, uid: u32) -> String {
-        let name = self.0.entry(uid).or_insert_with(|| {
+        let name = self.names.entry(uid).or_insert_with(|| {
             let user = uzers::get_user_by_uid(uid);
             let name = user.map(|user| user.name().to_string_lossy().into_owned());
             name.unwrap_or_else(|| uid.to_string())
@@ -316,8 +333,8 @@ impl Users {
 
     fn row(&mut self, group: &Group<'_>, by: By) -> PsRow {
         let mut uids = group.processes.iter().map(|process| process.uid);
-        let first = uids.next();
-        let uid = first.filter(|&uid| uids.all(|other| other == uid));
+        let first = uids.next().flatten();
+        let uid = first.filter(|&uid| self.are_wanted && uids.all(|other| other == Some(uid)));
         let user = uid.map(|uid| self.name(uid));
         PsRow {
             name: match (by, &user) {

@@ -78,7 +78,9 @@ fn name_of(process: &Process, by: By) -> Name {
     let cgroup = || process.cgroup.clone().unwrap_or_default();
     match by {
         By::Name | By::Process => process.name.clone(),
-        By::User => Name::from(&process.uid.to_string()),
+        By::User => process
+            .uid
+            .map_or(Name::default(), |uid| Name::from(&uid.to_string())),
         By::Cgroup => cgroup(),
         By::Unit => Name::from(&unit_of(cgroup().as_bytes())),
     }
@@ -136,7 +138,7 @@ mod tests {
         Process {
             pid,
             ppid: 1,
-            uid: pid % 2,
+            uid: Some(pid % 2),
             threads: 1,
             start_time_ns: None,
             name: name.into(),

@@ -30,6 +30,8 @@ pub struct Question {
     pub with_areas: bool,
     /// Whether each process's cgroup is told.
     pub with_cgroups: bool,
+    /// Whether each process's user is told.
+    pub with_users: bool,
     /// Whether processes without memory are told: those of the kernel, and those that have ended.
     pub with_empty: bool,
     /// How long one process may keep us waiting before it is left out.
@@ -43,6 +45,7 @@ impl Default for Question {
             figures: FigureSet::all(),
             with_areas: false,
             with_cgroups: false,
+            with_users: true,
             with_empty: false,
             patience: Duration::from_secs(1),
         }
@@ -98,8 +101,8 @@ pub struct Process {
     pub pid: u32,
     /// Its parent's; 0 for none that can be seen.
     pub ppid: u32,
-    /// Its real user.
-    pub uid: u32,
+    /// Its real user; `None` if nobody asked.
+    pub uid: Option<u32>,
     /// Its threads.
     pub threads: u32,
     /// When it was started: nanoseconds since the machine was. `None` if nobody asked.

@@ -32,8 +32,8 @@ pub struct Identity<'a> {
     pub pid: u32,
     /// Its name.
     pub name: &'a [u8],
-    /// Its user.
-    pub uid: u32,
+    /// Its user, if that is known.
+    pub uid: Option<u32>,
     /// Its cgroup, if that is known.
     pub cgroup: Option<&'a Name>,
 }
@@ -73,7 +73,7 @@ impl Scope {
             || self.patterns.iter().any(|fits| fits.is_match(process.name));
         self.has_pid(process.pid)
             && has_name
-            && (self.users.is_empty() || self.users.contains(&process.uid))
+            && (self.users.is_empty() || process.uid.is_some_and(|uid| self.users.contains(&uid)))
             && (!self.wants_cgroup() || self.has_cgroup(process.cgroup))
     }
 
@@ -118,7 +118,7 @@ mod tests {
         Identity {
             pid: 7,
             name,
-            uid: 1000,
+            uid: Some(1000),
             cgroup,
         }
     }

@@ -168,7 +168,7 @@ impl Listener<'_> {
         let process = Process {
             pid: told.pid,
             ppid: told.ppid,
-            uid: told.uid,
+            uid: Some(told.uid),
             threads: told.threads,
             start_time_ns: Some(told.start_time),
             name: name.unwrap_or_default().into(),

@@ -154,6 +154,7 @@ struct Visitor {
     wants_status: bool,
     wants_stat: bool,
     wants_cgroup: bool,
+    wants_user: bool,
     nanoseconds_per_tick: u64,
 }
 
@@ -174,6 +175,7 @@ impl Visitor {
             // When it was started tells whether a number has been given again.
             wants_stat: !wants_status || question.with_areas,
             wants_cgroup: question.with_cgroups || question.scope.wants_cgroup(),
+            wants_user: question.with_users || !question.scope.users.is_empty(),
             nanoseconds_per_tick: 1_000_000_000 / ticks,
         }
     }
@@ -224,7 +226,7 @@ impl Visitor {
         let mut process = Process {
             pid: file.pid,
             ppid: 0,
-            uid: 0,
+            uid: None,
             threads: 0,
             start_time_ns: None,
             name: Name::default(),
@@ -238,7 +240,7 @@ impl Visitor {
         if self.wants_status {
             let status = text::status(file.read("status")?).ok_or_else(not_understood)?;
             process.is_kernel = status.is_kernel;
-            (process.name, process.uid) = (status.name, status.uid);
+            (process.name, process.uid) = (status.name, Some(status.uid));
             (process.ppid, process.threads) = (status.ppid, status.threads);
             process.figures = status.figures;
             if !status.has_memory {
@@ -254,7 +256,9 @@ impl Visitor {
             (process.ppid, process.threads) = (stat.ppid, stat.threads);
             if !self.wants_status {
                 process.figures.total_bytes = Some(stat.total);
-                process.uid = file.owner()?;
+                if self.wants_user {
+                    process.uid = Some(file.owner()?);
+                }
             }
         }
         Ok(process)
@@ -397,7 +401,7 @@ mod tests {
             ..Question::default()
         });
         let process = &answer.processes[0];
-        assert_eq!(process.uid, rustix::process::getuid().as_raw());
+        assert_eq!(process.uid, Some(rustix::process::getuid().as_raw()));
         assert!(process.figures.present_bytes > Some(0));
         let present = process
             .figures
