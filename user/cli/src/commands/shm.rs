@@ -277,10 +277,11 @@ fn create(ui: &mut Ui, size: u64, label: Option<&str>) -> Result<()> {
 
 fn resize(slot: u32, size: u64, force: bool) -> Result<()> {
     let slot = Slot::open(slot)?;
-    Ok(match force {
+    match force {
         true => slot.resize_by_force(size)?,
         false => slot.resize(size)?,
-    })
+    }
+    Ok(())
 }
 
 /// The contents are not ours to look at: they go out as they are, also to a terminal.
