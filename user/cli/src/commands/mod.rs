@@ -6,6 +6,7 @@ mod capture;
 mod diff;
 mod doctor;
 mod map;
+mod pages;
 mod ps;
 #[cfg(test)]
 mod schema;
@@ -18,23 +19,20 @@ use clap::Subcommand;
 use crate::error::Status;
 use crate::ui::Ui;
 
-/// What can be asked.
+/// What can be asked; what each is for stands beside its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Which programs hold the memory
     Ps(ps::Ps),
-    /// What a process's memory is used for
     Use(use_::Use),
-    /// The address space of a process
     Map(map::Map),
-    /// Shared memory of the kernel's that outlives its users
     Shm(shm::Shm),
-    /// Keep a moment in a file
     Capture(capture::Keep),
-    /// What changed between two moments
     Diff(diff::Diff),
-    /// What is used, what is missing, and what mends it
     Doctor(doctor::Doctor),
+    #[command(hide = true)]
+    Completions(pages::Completions),
+    #[command(hide = true)]
+    Man(pages::Man),
 }
 
 /// Answers.
@@ -47,5 +45,7 @@ pub fn run(command: Command, ui: &mut Ui) -> Result<Status> {
         Command::Capture(args) => args.run(ui),
         Command::Diff(args) => args.run(ui),
         Command::Doctor(args) => args.run(ui),
+        Command::Completions(args) => args.run(ui),
+        Command::Man(args) => args.run(ui),
     }
 }

@@ -2,6 +2,7 @@
 //! The real binary, as people and scripts run it.
 
 mod capture;
+mod docs;
 mod doctor;
 mod one;
 mod oracle;

@@ -92,6 +92,24 @@ fn without_the_module_its_source_says_so() {
 }
 
 #[test]
+fn manual_and_completions_have_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = run(&["man", folder.path().to_str().unwrap()]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let bash = run(&["completions", "bash"]).stdout;
+    for command in ["ps", "use", "map", "shm", "capture", "diff", "doctor"] {
+        let page = folder.path().join(format!("pagelens-{command}.1"));
+        let page = std::fs::read_to_string(page).unwrap();
+        assert!(page.contains(&format!("pagelens {command}")), "{page}");
+        assert!(
+            bash.contains(&format!("pagelens__subcmd__{command}")),
+            "no {command}"
+        );
+    }
+    assert!(folder.path().join("pagelens.1").exists());
+}
+
+#[test]
 fn every_command_has_an_example() {
     let help = run(&["help"]).stdout;
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
