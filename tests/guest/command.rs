@@ -13,6 +13,8 @@ use pagelens::{Choice, Kind, Source};
 use serde_json::Value;
 use workloads::{Module, Running};
 
+use crate::pf_stat::start_cow;
+use crate::pf_stat::stuck::{can_be, skip, while_stuck};
 use crate::stopped::{self, PROGRAMS};
 
 /// Runs the command; what it wrote, if it answered.
@@ -174,6 +176,42 @@ fn all_of_the_machine_is_led_to_its_memory_by_the_module() -> Result<()> {
     assert_eq!(areas["source"], "kernel");
     ensure!(rows(&areas)?.iter().any(|row| row["zero_bytes"].is_u64()));
     Ok(())
+}
+
+#[test]
+fn a_process_whose_lock_is_held_is_left_out_and_the_others_are_told() -> Result<()> {
+    if !can_be() {
+        return skip();
+    }
+    let _module = Module::load("pagelens", &[])?;
+    let mut cow = start_cow()?;
+    let (stuck, other) = (cow.pid(), std::process::id());
+    let words = format!("{stuck},{other}");
+    while_stuck(&mut cow, || {
+        for source in ["proc", "kernel"] {
+            let mut command = Command::new("pagelens");
+            let output = command
+                .args(["ps", "--json", "--source", source, "--pid", &words])
+                .output()?;
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let answer: Value = serde_json::from_slice(&output.stdout)?;
+            assert_eq!(answer["left_out"][0]["reason"], "busy", "{answer:#}");
+            assert_eq!(answer["left_out"][0]["pids"], serde_json::json!([stuck]));
+            assert_eq!(answer["totals"]["processes"], 1);
+            // What takes no lock is told.
+            let quick = json(&[
+                "ps",
+                "--source",
+                source,
+                "--pid",
+                &words,
+                "--columns",
+                "present,name",
+            ])?;
+            assert_eq!(quick["totals"]["processes"], 2, "{quick:#}");
+        }
+        Ok(())
+    })
 }
 
 #[test]
