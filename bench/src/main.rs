@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Each figure against a peer, in one guest run: `pagelens-bench [NAME]...`.
+//! Each figure against a peer, in one guest run: `pagelens-bench [NAME]...`. What is measured on the machine
+//! itself is run only if it is named.
 //!
 //! The guest is emulated and shares its machine: times mean nothing by themselves, ratios
 //! within one run do. Contestants take turns, and medians count. Each bench first checks
 //! that both sides give the same answer, and fails if not; no time makes it fail.
 
+mod command;
 mod harness;
 mod kshram;
 mod memory_info;
@@ -24,20 +26,23 @@ const BENCHES: &[(&str, Bench)] = &[
     ("pagelens", snapshot::run),
     ("ram", ram::run),
 ];
+/// Those that are measured natively: time means something there.
+const NATIVE: &[(&str, Bench)] = &[("command", command::run)];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let all = || BENCHES.iter().chain(NATIVE);
     if let Some(name) = wanted
         .iter()
-        .find(|name| BENCHES.iter().all(|(known, _)| known != name))
+        .find(|name| all().all(|(known, _)| known != name))
     {
-        let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = all().map(|(name, _)| *name).collect();
         bail!("no bench `{name}`; there are: {}", known.join(", "));
     }
-    for (name, run) in BENCHES {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            run().with_context(|| format!("bench {name}"))?;
-        }
+    let usual = if wanted.is_empty() { BENCHES } else { &[] };
+    let named = all().filter(|(name, _)| wanted.iter().any(|wanted| wanted == name));
+    for (name, run) in usual.iter().chain(named) {
+        run().with_context(|| format!("bench {name}"))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
 #[macro_use]
 extern crate guest_test;
 
+mod command;
 mod elf32;
 mod failing;
 mod full;

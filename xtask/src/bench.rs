@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Benchmarks: each figure against its named peer, both in one guest run.
+//! Benchmarks: each figure against its named peer, both in one guest run, or both on this machine.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::bench_native;
 use crate::lab::Lab;
 use crate::request::{Guest, Threads, VmRequest};
 use crate::vm;
@@ -18,7 +19,10 @@ const AT_MOST: Duration = Duration::from_secs(4 * 3600);
 /// Benchmarks whose peer is a program that only the full guest has.
 const WANT_FULL_GUEST: [&str; 1] = ["pf_stat"];
 
-/// Runs all benchmarks, or one.
+/// Those that are measured on this machine itself.
+const NATIVE: [&str; 1] = ["command"];
+
+/// Runs all benchmarks, or one. Those on this machine are run only if they are named.
 pub fn run(
     lab: &Lab,
     kernel: &str,
@@ -26,6 +30,9 @@ pub fn run(
     threads: Threads,
     args: &[String],
 ) -> Result<u8> {
+    if let Some(name) = name.filter(|name| NATIVE.contains(name)) {
+        return bench_native::run(lab, name);
+    }
     let mut command = vec!["pagelens-bench"];
     command.extend(name);
     command.extend(args.iter().map(String::as_str));

@@ -10,6 +10,7 @@
 mod accel;
 mod archive;
 mod bench;
+mod bench_native;
 mod cache;
 mod catalogue;
 #[cfg(test)]

@@ -15,7 +15,12 @@ use crate::run;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Packages whose binaries go into the guest.
-const PACKAGES: [&str; 3] = ["pagelens-workloads", "pagelens-bench", "pagelens-demo"];
+const PACKAGES: [&str; 4] = [
+    "pagelens-workloads",
+    "pagelens-bench",
+    "pagelens-demo",
+    "pagelens-cli",
+];
 
 /// One line of cargo's JSON messages.
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 
 use anyhow::{ensure, Result};
 use pagelens::proc::survey;
-use pagelens::Source;
+use pagelens::ProgramSource;
 use workloads::process::rest;
 use workloads::SysSetting;
 
@@ -77,7 +77,7 @@ fn the_best_source_is_the_module_if_it_is_loaded_and_both_say_the_same() -> Resu
     let mut lines = Vec::new();
     for name in ["proc", "kernel"] {
         let loaded = (name == "kernel").then(Loaded::new).transpose()?;
-        let mut source = Source::best();
+        let mut source = ProgramSource::best();
         assert_eq!(source.name(), name);
         let programs = source.programs()?;
         lines.extend(

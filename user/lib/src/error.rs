@@ -82,6 +82,14 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A file is no moment that was kept, or a damaged one.
+    #[error("{path} cannot be read as a capture: {why}")]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A module could not be loaded or unloaded, or refused what it was asked.
     #[error("{module}: {source}{}", module_hint(.source))]
     Module {

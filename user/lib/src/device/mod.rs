@@ -26,9 +26,9 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::PathBuf;
 
 pub use abi::pagelens::{
-    Begin, End, Header, LeftOut, Memory, Process, Sums, Version, Vma, COMM_LEN, MEMORY_BUSY,
-    MEMORY_CHANGED, MEMORY_ENDED, PROCESS_ENDED, PROCESS_KERNEL, PROCESS_MAY_BE_TOLD, PROCESS_TOLD,
-    VMA_HUGETLB,
+    Begin, End, Header, LeftOut, Memory, Process, Sums, Version, Vma, AVAILABLE, COMM_LEN,
+    MEMORY_BUSY, MEMORY_CHANGED, MEMORY_ENDED, OWN_ONLY, PROCESS_ENDED, PROCESS_KERNEL,
+    PROCESS_MAY_BE_TOLD, PROCESS_TOLD, VMA_HUGETLB,
 };
 pub use answer::{Answer, Area, Record};
 pub use whole::{Snapshot, Space};

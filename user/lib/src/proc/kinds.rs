@@ -12,9 +12,7 @@ use std::ops::Range;
 use model::memuse::Kind;
 
 use crate::error::{Error, Result};
-
-/// Bytes of a thread's kernel stack.
-const KERNEL_STACK: u64 = 16 << 10;
+use crate::source::KERNEL_STACK;
 
 /// A mapping and its present bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,6 +17,7 @@
 mod duplicates;
 pub mod kinds;
 mod pages;
+pub(crate) mod text;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where answers come from.
+//! Where the figures of programs come from.
 
 use crate::error::Result;
 use crate::memory_info::MemoryInfo;
@@ -8,7 +8,7 @@ use crate::program::Program;
 
 /// A source of [`Program`]s: the kernel module, or `/proc` without it.
 #[derive(Debug)]
-pub enum Source {
+pub enum ProgramSource {
     /// `/proc/memory_info`: a snapshot, exact.
     Kernel(MemoryInfo),
     /// `/proc/PID/…`: slow, taken process by process, and a lower bound where `/proc`
@@ -16,7 +16,7 @@ pub enum Source {
     Proc,
 }
 
-impl Source {
+impl ProgramSource {
     /// The kernel if the module is loaded and may be used, else `/proc`.
     #[must_use]
     pub fn best() -> Self {
