@@ -133,7 +133,7 @@ fn left_out(told: &pagelens::processes::LeftOut) -> LeftOut {
     let why = match told.reason {
         // The usual way out is of no use to root.
         WhyLeftOut::NotAllowed if rustix::process::geteuid().is_root() => {
-            "left out, into which even root may not look here: CAP_SYS_PTRACE is missing"
+            "left out: even root may not look here (no CAP_SYS_PTRACE, or a security policy)"
         }
         reason => reason.explain(),
     };
