@@ -44,7 +44,11 @@ pub fn play(narrator: &Narrator) -> Result<()> {
         narrator.show(&format!("{:>9} KiB {name}", file.sums.bytes >> 10));
     }
     let largest = files.first().context("no files")?;
-    let is_found = largest.name.as_deref() == Some(FILE.as_bytes());
+    // A path begins at the root of its file system, wherever that is mounted.
+    let is_found = largest
+        .name
+        .as_deref()
+        .is_some_and(|name| name.ends_with(b"/somewhere/forgotten"));
     let shared = map.of_kind(RAM_SHARED_MEMORY).bytes;
     narrator.check(
         "the forgotten file is the first of them",
