@@ -390,7 +390,10 @@ fn a_cgroup_pays_for_what_its_memory_stat_says() -> Result<()> {
     // The stacks of its threads have no mark, but it pays for them. Where one is a block of four frames,
     // the first of them says so.
     let kernel = of(ram::RAM_KERNEL).bytes;
-    ensure!(kernel * 4 >= value(&stat, "kernel_stack ")?, "{kernel} bytes");
+    ensure!(
+        kernel * 4 >= value(&stat, "kernel_stack ")?,
+        "{kernel} bytes"
+    );
     assert_eq!(of(ram::RAM_KERNEL).charged, kernel);
     Ok(())
 }
