@@ -255,7 +255,7 @@ fn each_frame_is_paid_for_by_the_cgroup_that_kpagecgroup_says() -> Result<()> {
             .sum();
         let wrong = each(&map).filter_map(|(frame, run)| {
             let group = *groups.get(frame)?;
-            (group != run.cgroup).then(|| (frame, format!("{group}, {run:?}")))
+            (group != run.cgroup).then(|| (frame, format!("{group}, {}", run.cgroup)))
         });
         Ok(wrong.collect())
     })?;
