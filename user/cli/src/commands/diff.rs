@@ -149,55 +149,44 @@ impl DiffRow {
 
 impl Row for DiffRow {
     fn columns() -> Vec<Column<Self>> {
-        let column = |key, title, meaning, is_size, cell: fn(&Self) -> Cell| Column {
-            key,
-            title,
-            meaning,
-            is_usual: true,
-            is_size,
-            cell: Box::new(cell),
-        };
-        let text = |text: Option<String>| Cell::Text(text.unwrap_or_else(|| "-".to_owned()));
         vec![
-            column("change", "CHANGE", "by how much it grew", true, |row| {
+            Column::<Self>::usual("change", "CHANGE", "by how much it grew", true, |row| {
                 Cell::Change(Some(row.change_bytes))
             }),
-            column(
+            Column::<Self>::usual(
                 "before",
                 "BEFORE",
                 "what there was; - if it is new",
                 true,
                 |row| Cell::Bytes(row.before_bytes),
             ),
-            column(
+            Column::<Self>::usual(
                 "after",
                 "AFTER",
                 "what there is; - if it is gone",
                 true,
                 |row| Cell::Bytes(row.after_bytes),
             ),
-            Column {
-                key: "pid",
-                title: "PID",
-                meaning: "the process",
-                is_usual: true,
-                is_size: false,
-                cell: Box::new(move |row: &Self| text(row.pid.map(|pid| pid.to_string()))),
-            },
-            column("kind", "KIND", "the kind of memory", false, |row| {
+            Column::<Self>::usual("pid", "PID", "the process", false, |row: &Self| {
+                Cell::Text(
+                    row.pid
+                        .map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+                )
+            }),
+            Column::<Self>::usual("kind", "KIND", "the kind of memory", false, |row| {
                 Cell::Text(row.kind.name().to_owned())
             }),
-            column("area", "AREA", "its addresses", false, |row| {
+            Column::<Self>::usual("area", "AREA", "its addresses", false, |row| {
                 Cell::Text(row.area())
             }),
-            column(
+            Column::<Self>::usual(
                 "area_name",
                 "AREA'S NAME",
                 "its file, or a name such as [heap]",
                 false,
                 |row| Cell::Name(row.area_name.clone().unwrap_or_else(|| "-".into())),
             ),
-            column("name", "NAME", "the program", false, |row| {
+            Column::<Self>::usual("name", "NAME", "the program", false, |row| {
                 Cell::Name(row.name.clone())
             }),
         ]

@@ -73,13 +73,8 @@ pub type DoctorReport = Report<DoctorRow, DoctorMore>;
 
 impl Row for DoctorRow {
     fn columns() -> Vec<Column<Self>> {
-        let text = |key, title, meaning, cell: fn(&Self) -> String| Column {
-            key,
-            title,
-            meaning,
-            is_usual: true,
-            is_size: false,
-            cell: Box::new(move |row| Cell::Text(cell(row))),
+        let text = |key, title, meaning, cell: fn(&Self) -> String| {
+            Column::usual(key, title, meaning, false, move |row| Cell::Text(cell(row)))
         };
         vec![
             text("state", "", "how it is", |row| match row.state {

@@ -188,13 +188,8 @@ const USUAL: [(Figure, &str); 6] = [
 
 impl Row for MapRow {
     fn columns() -> Vec<Column<Self>> {
-        let column = |key, title, meaning, cell: fn(&Self) -> Cell| Column {
-            key,
-            title,
-            meaning,
-            is_usual: true,
-            is_size: false,
-            cell: Box::new(cell),
+        let column = |key, title, meaning, cell: fn(&Self) -> Cell| {
+            Column::usual(key, title, meaning, false, cell)
         };
         let mut columns = vec![
             column("start", "START", "its first address", |row| {

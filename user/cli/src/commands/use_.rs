@@ -102,22 +102,14 @@ pub type UseReport = Report<UseRow, UseMore>;
 
 impl Row for UseRow {
     fn columns() -> Vec<Column<Self>> {
-        let column = |key, title, meaning, is_size, cell: fn(&Self) -> Cell| Column {
-            key,
-            title,
-            meaning,
-            is_usual: true,
-            is_size,
-            cell: Box::new(cell),
-        };
         vec![
-            column("size", "SIZE", "how much there is", true, |row| {
+            Column::<Self>::usual("size", "SIZE", "how much there is", true, |row| {
                 Cell::Bytes(Some(row.size_bytes))
             }),
-            column("kind", "KIND", "the kind", false, |row| {
+            Column::<Self>::usual("kind", "KIND", "the kind", false, |row| {
                 Cell::Text(row.kind.clone())
             }),
-            column("meaning", "WHAT IT IS", "what it is", false, |row| {
+            Column::<Self>::usual("meaning", "WHAT IT IS", "what it is", false, |row| {
                 Cell::Text(row.meaning.clone())
             }),
         ]

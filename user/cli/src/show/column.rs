@@ -122,6 +122,24 @@ pub trait Row: Sized {
 }
 
 impl<R> Column<R> {
+    /// One that is shown if nobody says which.
+    pub fn usual(
+        key: &'static str,
+        title: &'static str,
+        meaning: &'static str,
+        is_size: bool,
+        cell: impl Fn(&R) -> Cell + 'static,
+    ) -> Self {
+        Self {
+            key,
+            title,
+            meaning,
+            is_usual: true,
+            is_size,
+            cell: Box::new(cell),
+        }
+    }
+
     /// Its key in JSON.
     pub fn json_key(&self) -> String {
         match self.is_size {

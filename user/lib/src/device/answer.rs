@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::error::{Error, Result};
 
-/// Bytes that are read at a time: as many as the module buffers.
+/// Bytes that are read at a time. The module fills them from a smaller buffer of its own.
 const CHUNK: usize = 1 << 16;
 
 /// An area of addresses, and what is mapped there.
@@ -96,17 +96,22 @@ impl Records {
 #[derive(Debug)]
 pub struct Answer {
     records: Records,
-    name: Option<Vec<u8>>,
-    is_name_cut: bool,
+    named: Named,
     is_over: bool,
+}
+
+/// The name of the area that comes next, if it was told.
+#[derive(Debug, Default)]
+struct Named {
+    name: Option<Vec<u8>>,
+    is_cut: bool,
 }
 
 impl Answer {
     pub(super) fn new(file: File) -> Self {
         Self {
             records: Records::new(file),
-            name: None,
-            is_name_cut: false,
+            named: Named::default(),
             is_over: false,
         }
     }
@@ -120,38 +125,33 @@ impl Answer {
     /// The next record that is known.
     fn next_known(&mut self) -> Result<Record> {
         loop {
-            let (header, record) = self.records.next()?;
-            let record = record.to_vec();
-            if let Some(record) = self.record(header, &record)? {
+            let (header, bytes) = self.records.next()?;
+            if let Some(record) = self.named.record(header, bytes)? {
                 return Ok(record);
             }
         }
     }
+}
 
+impl Named {
     /// What a record says; `None` if it belongs to a later one, or is not known.
     fn record(&mut self, header: Header, bytes: &[u8]) -> Result<Option<Record>> {
         Ok(Some(match header.kind {
             KIND_BEGIN => {
                 let begin: Begin = parse(bytes)?;
-                if begin.protocol != PROTOCOL {
-                    let why =
-                        "the module speaks another protocol: update the library or the module";
-                    return Err(Error::Record { why });
-                }
+                known_protocol(begin.protocol)?;
                 Record::Begin(begin)
             }
             KIND_PROCESS => Record::Process(parse(bytes)?),
             KIND_NAME => {
-                let name = bytes.get(size_of::<Header>()..).unwrap_or_default();
-                let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-                self.is_name_cut = header.flags & NAME_CUT != 0;
-                self.name = (!self.is_name_cut).then(|| name.to_vec());
+                self.is_cut = header.flags & NAME_CUT != 0;
+                self.name = (!self.is_cut).then(|| name_behind::<Header>(bytes).to_vec());
                 return Ok(None);
             }
             KIND_VMA => Record::Area(Box::new(Area {
                 vma: parse(bytes)?,
                 name: self.name.take(),
-                is_name_cut: std::mem::take(&mut self.is_name_cut),
+                is_name_cut: std::mem::take(&mut self.is_cut),
             })),
             KIND_MEMORY => Record::Memory(Box::new(parse(bytes)?)),
             KIND_LEFT_OUT => Record::LeftOut(parse(bytes)?),
@@ -172,6 +172,22 @@ impl Iterator for Answer {
         self.is_over = matches!(record, Err(_) | Ok(Record::End(_)));
         Some(record)
     }
+}
+
+/// Refuses an answer of a module that speaks otherwise.
+pub(super) fn known_protocol(protocol: u32) -> Result<()> {
+    match protocol {
+        PROTOCOL => Ok(()),
+        _ => Err(Error::Record {
+            why: "the module speaks another protocol: update the library or the module",
+        }),
+    }
+}
+
+/// The name behind a record of this type: the first 0 byte ends it.
+pub(super) fn name_behind<T>(bytes: &[u8]) -> &[u8] {
+    let name = bytes.get(size_of::<T>()..).unwrap_or_default();
+    name.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 /// The first of some records, with its header.

@@ -17,10 +17,10 @@ use std::fs::File;
 use std::ops::Range;
 
 pub use abi::pagelens::ram::*;
-use abi::pagelens::{Header, PROTOCOL};
+use abi::pagelens::Header;
 use model::ram::add;
 
-use super::answer::{parse, Records};
+use super::answer::{known_protocol, name_behind, parse, Records};
 use crate::error::{Error, Result};
 
 /// What a RAM map is to have besides the sums of all kinds.
@@ -125,20 +125,13 @@ fn record(header: Header, bytes: &[u8]) -> Result<Option<Record>> {
     Ok(Some(match header.kind {
         KIND_RAM_BEGIN => {
             let begin: RamBegin = parse(bytes)?;
-            if begin.protocol != PROTOCOL {
-                let why = "the module speaks another protocol: update the library or the module";
-                return Err(Error::Record { why });
-            }
+            known_protocol(begin.protocol)?;
             Record::Begin(begin)
         }
         KIND_RAM_ZONE => Record::Zone(parse(bytes)?),
         KIND_RAM_GROUP => Record::Group(parse(bytes)?),
         KIND_RAM_FILE => Record::File(parse(bytes)?),
-        KIND_RAM_NAME => {
-            let name = bytes.get(size_of::<RamName>()..).unwrap_or_default();
-            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-            Record::Name(parse(bytes)?, name.to_vec())
-        }
+        KIND_RAM_NAME => Record::Name(parse(bytes)?, name_behind::<RamName>(bytes).to_vec()),
         KIND_RAM_RUN => Record::Run(parse(bytes)?),
         KIND_RAM_NODE => Record::Node(parse(bytes)?),
         KIND_RAM_END => Record::End(parse(bytes)?),
@@ -338,6 +331,7 @@ mod tests {
     use zerocopy::{Immutable, IntoBytes};
 
     use super::*;
+    use abi::pagelens::PROTOCOL;
 
     fn answer(bytes: &[u8]) -> Answer {
         let flags = rustix::fs::MemfdFlags::CLOEXEC;
