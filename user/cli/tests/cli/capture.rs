@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{json, row_of, rows, run, Sleeper};
+use crate::support::{json, row_of, rows, run, Alone, Sleeper};
 
 /// Bytes of the planted leak.
 const LEAK: usize = 5 << 20;
@@ -72,7 +72,8 @@ fn capture(file: &Path, scope: &[&str]) {
 fn a_capture_is_read_like_the_machine() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a");
-    let sleeper = Sleeper::start("sleep");
+    let alone = Alone::new();
+    let sleeper = alone.start();
     sleeper.settle();
     sleeper.stop();
     let pid = sleeper.pid().to_string();

@@ -2,11 +2,10 @@
 //! An oracle of its own adds up smaps_rollup and status of processes that stand still.
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{json, row_of, rows, Sleeper};
+use crate::support::{json, row_of, rows, Alone, Sleeper};
 
 /// What lines of some files say, and the keys that must say the same.
 const FIGURES: [(&str, &str, &[&str]); 10] = [
@@ -48,36 +47,6 @@ fn all_told(pids: &[u32]) -> Vec<Vec<u64>> {
     pids.iter().map(|pid| figures(pid).collect()).collect()
 }
 
-/// A program with files that nobody else maps: how often a page is mapped does not change then as others,
-/// and pagelens itself, come and go.
-struct Alone(tempfile::TempDir);
-
-impl Alone {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let maps = fs::read_to_string("/proc/self/maps").unwrap();
-        for line in maps.lines() {
-            let path = line.split_whitespace().nth(5).unwrap_or_default();
-            let name = path.rsplit('/').next().unwrap_or_default();
-            if name.starts_with("libc.so") || name.starts_with("ld-linux") {
-                fs::copy(path, folder.path().join(name)).unwrap();
-            }
-        }
-        fs::copy("/bin/sleep", folder.path().join("sleep")).unwrap();
-        Self(folder)
-    }
-
-    fn start(&self) -> Sleeper {
-        let place = self.0.path();
-        let mut command = Command::new(place.join("ld-linux-x86-64.so.2"));
-        command
-            .arg("--library-path")
-            .arg(place)
-            .arg(place.join("sleep"));
-        Sleeper(command.arg("1000").env("LC_ALL", "C").spawn().unwrap())
-    }
-}
-
 /// The first thing that differs from what was told before.
 fn differs(answer: &Value, pids: &[u32], told: &[Vec<u64>]) -> Option<String> {
     for (pid, figures) in pids.iter().zip(told) {
@@ -106,8 +75,12 @@ fn figures_of_stopped_processes_are_those_of_proc() {
     let scope = words.join(",");
     let mut difference = None;
     // The pages of the vdso are everybody's: their share of the PSS changes with the number of processes.
+    // Somebody stands in for pagelens until that is started, so that there are as many.
     for _ in 0..50 {
+        let stand_in = Sleeper::start("sleep");
+        stand_in.settle();
         let before = all_told(&pids);
+        drop(stand_in);
         let answer = json(&["ps", "--by", "process", "--pid", &scope]);
         assert_eq!(rows(&answer).len(), pids.len());
         difference = differs(&answer, &pids, &before);

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Stdio;
 
-use crate::support::{hold_to_schema, json, pagelens, row_of, rows, run, Sleeper};
+use crate::support::{copy, hold_to_schema, json, pagelens, row_of, rows, run, Sleeper};
 
 #[test]
 fn programs_come_first_and_the_last_line_leads_to_all_memory() {
@@ -132,7 +132,7 @@ fn names_are_shown_so_that_no_terminal_obeys_them() {
     let folder = tempfile::tempdir().unwrap();
     let name = b"a\n\x1b[31m\xff\xc2\x9b";
     let program = folder.path().join(std::ffi::OsStr::from_bytes(name));
-    fs::copy("/bin/sleep", &program).unwrap();
+    copy("/bin/sleep", &program);
     let sleeper = Sleeper::start(&program);
     sleeper.settle();
     let pid = sleeper.pid().to_string();

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{command, hold_to_schema, Run, Sleeper};
+use crate::support::{command, copy, hold_to_schema, Run, Sleeper};
 
 const NOBODY: u32 = 65534;
 
@@ -21,7 +21,7 @@ fn anybodys(folder: &Path) -> Option<Command> {
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.join("pagelens");
-    fs::copy(env!("CARGO_BIN_EXE_pagelens"), &binary).unwrap();
+    copy(env!("CARGO_BIN_EXE_pagelens"), &binary);
     let mut command = command(&binary);
     command.uid(NOBODY).gid(NOBODY).current_dir("/");
     Some(command)

@@ -118,6 +118,43 @@ impl Drop for Sleeper {
     }
 }
 
+/// Copies a program. A process of its own does: had this one it open for writing, a child that another
+/// test starts just then would have it, too, and it could not be executed.
+pub fn copy(from: &str, to: &Path) {
+    let done = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(done.success(), "{from}");
+}
+
+/// A program with files that nobody else maps: how often a page is mapped does not change then as others,
+/// and pagelens itself, come and go.
+pub struct Alone(tempfile::TempDir);
+
+impl Alone {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        for line in maps.lines() {
+            let path = line.split_whitespace().nth(5).unwrap_or_default();
+            let name = path.rsplit('/').next().unwrap_or_default();
+            if name.starts_with("libc.so") || name.starts_with("ld-linux") {
+                copy(path, &folder.path().join(name));
+            }
+        }
+        copy("/bin/sleep", &folder.path().join("sleep"));
+        Self(folder)
+    }
+
+    pub fn start(&self) -> Sleeper {
+        let place = self.0.path();
+        let mut command = Command::new(place.join("ld-linux-x86-64.so.2"));
+        command
+            .arg("--library-path")
+            .arg(place)
+            .arg(place.join("sleep"));
+        Sleeper(command.arg("1000").env("LC_ALL", "C").spawn().unwrap())
+    }
+}
+
 /// Waits, but not without end.
 fn wait_until(mut is_so: impl FnMut() -> bool) {
     for _ in 0..6000 {
