@@ -9,25 +9,33 @@
 
 #include "look.h"
 
+/* The mapping of @folio, of which we have a reference, if it is a file's. */
+static struct address_space *file_mapping(struct folio *folio)
+{
+	struct address_space *mapping = READ_ONCE(folio->mapping);
+	bool is_file = page_folio(&folio->page) == folio && !page_has_type(&folio->page) &&
+		       !((unsigned long)mapping & FOLIO_MAPPING_FLAGS);
+
+	return is_file ? mapping : NULL;
+}
+
 /*
  * The mapping of a file's folio. A reference makes sure that the folio is not
  * freed, hence that the word is a mapping, and that it is the folio's. A file takes
  * its folios out of its mapping before its inode is given up, of which that is a
  * part and which is freed by RCU, as is its superblock: under RCU what was found
- * may be read when the reference is gone. (d_find_alias_rcu() builds on the same.)
+ * may be read when the reference is gone. It may be another file's by then (XFS
+ * takes inodes into use again at once), so that it may not be locked.
  */
 struct address_space *kx_ram_mapping(struct folio *folio)
 {
 	struct address_space *mapping;
-	bool is_file;
 
 	if (!folio_try_get(folio))
 		return NULL;
-	mapping = READ_ONCE(folio->mapping);
-	is_file = page_folio(&folio->page) == folio && !page_has_type(&folio->page) &&
-		  !((unsigned long)mapping & FOLIO_MAPPING_FLAGS);
+	mapping = file_mapping(folio);
 	folio_put(folio);
-	return is_file ? mapping : NULL;
+	return mapping;
 }
 
 void kx_ram_identify(const struct inode *inode, struct kx_ram_run *run)
@@ -106,29 +114,49 @@ static unsigned int tell_name(struct inode *inode, char *buffer, unsigned int le
 	return is_deleted ? KX_RAM_DELETED : KX_RAM_NAMED;
 }
 
+/* The same for a folio that is locked and still in this mapping: its inode cannot be given up. */
+static unsigned int tell_name_of(const struct kx_ram_run *run, struct address_space *mapping,
+				 char *buffer, unsigned int len, unsigned int *at)
+{
+	struct kx_ram_run now = {};
+
+	if (!mapping->host)
+		return KX_RAM_UNNAMED;
+	kx_ram_identify(mapping->host, &now);
+	if (now.inode != run->inode || now.major != run->major || now.minor != run->minor)
+		return KX_RAM_UNNAMED;
+	return tell_name(mapping->host, buffer, len, at);
+}
+
 /*
  * The name of the file of which the first frame of @run is, if it still is: up to
- * the end of @buffer, from *@at on. Nothing is referenced, neither inode nor
- * dentry, so that unmounting never finds them busy.
+ * the end of @buffer, from *@at on. Neither inode nor dentry is referenced, so that
+ * unmounting never finds them busy. The frame is locked meanwhile, for which whoever
+ * gives up the inode waits; if somebody else has it locked, there is no name.
  */
 unsigned int kx_ram_name(const struct kx_ram_run *run, char *buffer, unsigned int len,
 			 unsigned int *at)
 {
-	struct address_space *mapping = NULL;
 	unsigned int named = KX_RAM_UNNAMED;
-	struct kx_ram_run now = {};
+	struct address_space *mapping;
+	struct folio *folio = NULL;
 	struct page *page;
 
 	rcu_read_lock();
 	page = pfn_to_online_page(run->pfn);
 	if (page)
-		mapping = kx_ram_mapping(page_folio(page));
-	if (mapping && mapping->host) {
-		kx_ram_identify(mapping->host, &now);
-		if (now.inode == run->inode && now.major == run->major &&
-		    now.minor == run->minor)
-			named = tell_name(mapping->host, buffer, len, at);
+		folio = page_folio(page);
+	if (!folio || !folio_try_get(folio))
+		goto unlock;
+	/* With a reference, what is a file's does not become anything with another kind of lock. */
+	mapping = file_mapping(folio);
+	if (mapping && folio_trylock(folio)) {
+		if (READ_ONCE(folio->mapping) == mapping)
+			named = tell_name_of(run, mapping, buffer, len, at);
+		folio_unlock(folio);
 	}
+	folio_put(folio);
+unlock:
 	rcu_read_unlock();
 	return named;
 }

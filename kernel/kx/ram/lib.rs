@@ -7,7 +7,8 @@
 //! is done (`shim.c` says how). No frame is referenced, but those of files for the moment in which
 //! their file is found.
 //!
-//! Locks: within a look RCU, and for a name within that the inode's lock or the one of renames.
+//! Locks: within a look RCU; for a name within that a file's frame, if nobody has it, then the inode's lock or
+//! the one of renames.
 //! Nothing is locked when a function returns.
 
 mod sys;
